@@ -1,0 +1,1 @@
+"""Ticks as bytes, and back. Pure functions."""
