@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from openalgo_ws.adapter.codec import CodecFactory, Environment
 from openalgo_ws.adapter.events import Verdict
@@ -158,6 +160,10 @@ class Adapter:
     #: Credentials from the platform's database row and environment; fields that cannot be found
     #: are left out. An old key without its separator is taken whole.
     from_row: Callable[[AuthRow, Mapping[str, str]], dict[str, str]]
+    #: The inverse: credentials → columns of `AuthRow` (``auth``, ``feed_token``, ``user_id``,
+    #: ``secret_api_key``), so that a login made here can be read by the platform too. None: all
+    #: fields as one JSON object in ``auth``, see `row_for`.
+    to_row: Callable[[Mapping[str, str]], dict[str, str]] | None = None
     #: An instrument from a row of the platform's ``symtoken``. None: as it stands.
     from_symtoken: Callable[[MasterRow], Instrument] | None = None
 
@@ -222,6 +228,36 @@ class Adapter:
             row.lotsize,
         )
 
+    def credentials_from(self, row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
+        """The credentials a row and the environment hold; fields that can't be found are left out.
+
+        A row that `row_for` wrote as a JSON object is read as such, and the environment fills in
+        what it does not hold; any other row is the platform's own and goes to `from_row`.
+        """
+        stored = _json_fields(row.auth)
+        if stored is None:
+            return self.from_row(row, env)
+        return {**self.from_row(replace(row, auth="", feed_token=""), env), **stored}
+
+    def row_for(self, credentials: Mapping[str, str]) -> dict[str, str]:
+        """What to store for these credentials: columns of `AuthRow` → plain text, to be encrypted."""
+        if self.to_row is not None:
+            return self.to_row(credentials)
+        return {"auth": msgspec.json.encode(dict(credentials)).decode()}
+
     def missing(self, credentials: Mapping[str, str]) -> list[str]:
         """Names of the required fields that are absent or empty."""
         return [name for name in self.credential_fields if not credentials.get(name)]
+
+
+def _json_fields(auth: str) -> dict[str, str] | None:
+    """The fields of an ``auth`` column in the form of `Adapter.row_for`, None for any other form.
+
+    No broker's token begins with a brace, so the two forms can't be taken for each other.
+    """
+    if not auth.startswith("{"):
+        return None
+    try:
+        return msgspec.json.decode(auth, type=dict[str, str])
+    except (msgspec.DecodeError, RecursionError):
+        return None
