@@ -118,6 +118,9 @@ class Demand(Protocol):
     def status(self, user: str) -> Deferred[Status]:
         """The state of the feed that serves this user. Never fails."""
 
+    def watch_orders(self, user: str, wanted: bool) -> None:
+        """Somebody wants this user's order updates, or nobody does any more. They come by the bus."""
+
     def supported_brokers(self) -> list[str]:
         """Names of the brokers this server speaks to, sorted."""
 
@@ -141,6 +144,9 @@ class ExternalDemand:
     def status(self, user: str) -> Deferred[Status]:
         return succeed(Status(None, FeedState.CONNECTED, "fed by publishers outside"))
 
+    def watch_orders(self, user: str, wanted: bool) -> None:
+        """Publishers outside publish them anyway."""
+
     def supported_brokers(self) -> list[str]:
         return self._brokers
 
@@ -162,6 +168,9 @@ class NoDemand:
 
     def status(self, user: str) -> Deferred[Status]:
         return succeed(Status(None, FeedState.DISCONNECTED, "this server runs without feeds"))
+
+    def watch_orders(self, user: str, wanted: bool) -> None:
+        """There is nothing to watch."""
 
     def supported_brokers(self) -> list[str]:
         return []

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import msgspec
 
+from openalgo_ws.encoding.trim import cut_book
 from openalgo_ws.tick import Mode
 
 __all__ = ["TICKS_PREFIX", "TickRecord", "TickSink", "pack", "tag_of", "topic_for", "unpack"]
@@ -39,6 +40,14 @@ class TickRecord(msgspec.Struct, array_like=True, gc=False):
     ltp_end: int
     quote_end: int
     body: bytes
+
+    def data(self, mode: Mode, levels: int) -> bytes:
+        """The ``data`` object for a mode no richer than the record's own, as JSON; a book is cut to
+        ``levels`` a side."""
+        if mode is Mode.DEPTH:
+            return cut_book(self.body, levels) if self.levels > levels else self.body
+        end = self.quote_end if mode is Mode.QUOTE else self.ltp_end
+        return self.body[:end] + b"}"
 
 
 class TickSink(Protocol):

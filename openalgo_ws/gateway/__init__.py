@@ -1,0 +1,1 @@
+"""The gateway: what clients connect to. Requests in, ticks out."""

@@ -1,0 +1,330 @@
+"""From a tick to the clients that hold its instrument: lines, forms, channels.
+
+A *line* is one instrument of one feed. It has *forms*: the ways in which its ticks are told (mode,
+levels, format, broker label); a tick is encoded and framed once per form. A form has *channels*,
+one per throttle interval; all subscribers of a channel get the same frames at the same times.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from openalgo_ws.gateway.frames import text_frame
+from openalgo_ws.gateway.ticks import RoutedTick
+from openalgo_ws.tick import Mode
+
+__all__ = ["Channel", "ChannelKey", "Clock", "Encoder", "Form", "Line", "Sink", "Stats"]
+
+
+class ChannelKey(msgspec.Struct, frozen=True):
+    """What a subscription asks of a line. ``interval`` is the throttle in seconds."""
+
+    mode: Mode
+    levels: int
+    format: str
+    broker: str | None
+    interval: float
+
+
+class Encoder(Protocol):
+    """A format: makes the payload of a market-data message."""
+
+    def __call__(
+        self, line: Line, form: Form, tick: RoutedTick, snapshot: bool
+    ) -> bytes: ...  # pragma: no cover
+
+
+class Clock(Protocol):
+    """The part of `ThrottleClock` that a channel uses."""
+
+    def schedule(self, thing: Channel, due: float) -> None: ...  # pragma: no cover
+
+
+class Sink(Protocol):
+    """Where a channel's frames go: an outbox. Hashable by identity.
+
+    ``frames`` is what leaves at the end of this turn, always the same list. While ``behind`` is
+    true the sink takes only the latest tick per channel, through `keep`.
+    """
+
+    frames: list[bytes]
+    behind: bool
+
+    def keep(self, channel: Channel, tick: RoutedTick) -> None: ...  # pragma: no cover
+
+    def flush(self) -> None: ...  # pragma: no cover
+
+
+class Stats:
+    """Counters of the hot path, plain integers, and what this turn has touched."""
+
+    __slots__ = ("conflated", "deliveries", "encoded", "touched")
+
+    def __init__(self) -> None:
+        #: Channels that appended frames in this turn.
+        self.touched: list[Channel] = []
+        self.deliveries = 0
+        self.conflated = 0
+        self.encoded = 0
+
+
+class Form:
+    """One way of telling a line's ticks. Remembers the frame of the tick it encoded last."""
+
+    __slots__ = (
+        "_encoder",
+        "_frame",
+        "_tick",
+        "broker",
+        "channels",
+        "head",
+        "levels",
+        "line",
+        "mode",
+        "stats",
+    )
+
+    def __init__(self, line: Line, key: ChannelKey, encoder: Encoder, stats: Stats) -> None:
+        self.line = line
+        self.mode = key.mode
+        self.levels = key.levels
+        self.broker = key.broker
+        self.channels: dict[float, Channel] = {}
+        self.stats = stats
+        #: Whatever of the message does not change from tick to tick; the encoder's own.
+        self.head: bytes | None = None
+        self._encoder = encoder
+        self._tick: RoutedTick | None = None
+        self._frame = b""
+
+    def frame(self, tick: RoutedTick) -> bytes:
+        """The tick as a WebSocket frame."""
+        if tick is not self._tick:
+            self._frame = text_frame(self._encoder(self.line, self, tick, False))
+            self._tick = tick
+            self.stats.encoded += 1
+        return self._frame
+
+    def snapshot(self, tick: RoutedTick) -> bytes:
+        """The same, marked as the last known value."""
+        return text_frame(self._encoder(self.line, self, tick, True))
+
+
+class Channel:
+    """A form at one throttle interval: trailing-edge conflation for all its subscribers.
+
+    After a message the next one waits until the interval has passed and then carries the latest
+    tick. A subscriber that joins with a snapshot is *late* until the interval has passed for it as
+    well; what is sent meanwhile reaches it at the end of the window, so nothing is lost.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_last",
+        "_missed",
+        "_next_at",
+        "_pending",
+        "_scheduled",
+        "behind",
+        "form",
+        "interval",
+        "late",
+        "sinks",
+    )
+
+    def __init__(self, form: Form, interval: float, clock: Clock) -> None:
+        self.form = form
+        self.interval = interval
+        #: sink → its list of frames: what the hot loop appends to.
+        self.sinks: dict[Sink, list[bytes]] = {}
+        #: Sinks that are conflating.
+        self.behind: dict[Sink, None] = {}
+        #: sink → when it may have its next message.
+        self.late: dict[Sink, float] = {}
+        self._clock = clock
+        self._next_at = 0.0
+        self._pending: RoutedTick | None = None
+        self._last: RoutedTick | None = None
+        self._missed = False
+        self._scheduled = False
+
+    def __bool__(self) -> bool:
+        """Whether anybody is subscribed."""
+        return bool(self.sinks or self.behind or self.late)
+
+    def add(self, sink: Sink, snapshot_at: float | None) -> None:
+        """Subscribe a sink; ``snapshot_at`` is when it was given the last value, if it was."""
+        if self.interval and snapshot_at is not None:
+            self.late[sink] = snapshot_at + self.interval
+        elif sink.behind:
+            self.behind[sink] = None
+        else:
+            self.sinks[sink] = sink.frames
+
+    def discard(self, sink: Sink) -> None:
+        """Unsubscribe a sink."""
+        if self.sinks.pop(sink, None) is None:
+            self.behind.pop(sink, None)
+            self.late.pop(sink, None)
+
+    def settle(self, sink: Sink, now: float) -> bool:
+        """Whether the sink is an ordinary subscriber, made one if its time has come."""
+        due = self.late.get(sink)
+        if due is None:
+            return True
+        if due > now or self._missed:
+            return False
+        del self.late[sink]
+        self.add(sink, None)
+        return True
+
+    def shift(self, sink: Sink) -> None:
+        """A sink began to conflate, or has caught up (``sink.behind`` says which)."""
+        if sink in self.late:
+            return
+        if sink.behind:
+            if self.sinks.pop(sink, None) is not None:
+                self.behind[sink] = None
+        elif sink in self.behind:
+            del self.behind[sink]
+            self.sinks[sink] = sink.frames
+
+    def offer(self, tick: RoutedTick, now: float) -> None:
+        """A new tick: tell it now, or when the window ends."""
+        if not self.interval:
+            self._send(tick, now)
+        elif now >= self._next_at:
+            self._send(tick, now)
+            self._window(now)
+        else:
+            if self._pending is not None:
+                self.form.stats.conflated += 1
+            self._pending = tick
+            self._wake_at(self._next_at)
+
+    def fire(self, now: float) -> None:
+        """The window has ended."""
+        self._scheduled = False
+        tick = self._pending
+        if tick is not None:
+            self._pending = None
+            self._send(tick, now)
+            self._window(now)
+        elif self._missed and self._last is not None:
+            # Only the latecomers missed the last tick; it starts a window for all.
+            self._missed = False
+            joining = [sink for sink, due in self.late.items() if due <= now]
+            for sink in joining:
+                del self.late[sink]
+                self.add(sink, None)
+                self._give(sink, self._last)
+            self._window(now)
+
+    def _window(self, now: float) -> None:
+        self._next_at = now + self.interval
+        if self._missed:
+            self._wake_at(self._next_at)
+
+    def _wake_at(self, due: float) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._clock.schedule(self, due)
+
+    def _send(self, tick: RoutedTick, now: float) -> None:
+        if self.late:
+            self._admit(tick, now)
+        sinks = self.sinks
+        if sinks:
+            frame = self.form.frame(tick)
+            for frames in sinks.values():
+                frames.append(frame)
+            stats = self.form.stats
+            stats.deliveries += len(sinks)
+            stats.touched.append(self)
+        if self.behind:
+            for sink in self.behind:
+                sink.keep(self, tick)
+
+    def _admit(self, tick: RoutedTick, now: float) -> None:
+        """Let in the latecomers whose time has come; the others miss this tick for now."""
+        for sink in [sink for sink, due in self.late.items() if due <= now]:
+            del self.late[sink]
+            self.add(sink, None)
+        if self.late:
+            self._missed = True
+            self._last = tick
+        else:
+            self._missed = False
+            self._last = None
+
+    def _give(self, sink: Sink, tick: RoutedTick) -> None:
+        if sink.behind:
+            sink.keep(self, tick)
+        else:
+            sink.frames.append(self.form.frame(tick))
+            self.form.stats.deliveries += 1
+            self.form.stats.touched.append(self)
+
+
+class Line:
+    """One instrument of one feed: its channels by mode, and its last values."""
+
+    __slots__ = ("_forms", "_last", "_serial", "by_mode", "exchange", "feed", "symbol")
+
+    def __init__(self, feed: str, symbol: str, exchange: str) -> None:
+        self.feed = feed
+        self.symbol = symbol
+        self.exchange = exchange
+        #: by_mode[m]: the channels that a tick of mode m serves.
+        self.by_mode: tuple[tuple[Channel, ...], ...] = ((), (), (), ())
+        self._forms: dict[tuple[Mode, int, str, str | None], Form] = {}
+        self._serial = 0
+        #: The last tick of each mode, with its place in the order of arrival.
+        self._last: list[tuple[int, RoutedTick] | None] = [None, None, None, None]
+
+    def __bool__(self) -> bool:
+        """Whether anybody holds anything of this instrument."""
+        return bool(self._forms)
+
+    def feed_tick(self, tick: RoutedTick, now: float) -> None:
+        """A tick has come: remember it and offer it to every channel it can serve."""
+        self._serial += 1
+        mode = tick.mode
+        self._last[mode] = (self._serial, tick)
+        for channel in self.by_mode[mode]:
+            channel.offer(tick, now)
+
+    def last(self, mode: Mode) -> RoutedTick | None:
+        """The newest tick that can serve a mode."""
+        known = [last for last in self._last[mode:] if last is not None]
+        return max(known, key=lambda last: last[0])[1] if known else None
+
+    def channel(self, key: ChannelKey, encoder: Encoder, stats: Stats, clock: Clock) -> Channel:
+        """The channel of that key, made if it isn't there."""
+        form_key = (key.mode, key.levels, key.format, key.broker)
+        form = self._forms.get(form_key)
+        if form is None:
+            form = self._forms[form_key] = Form(self, key, encoder, stats)
+        channel = form.channels.get(key.interval)
+        if channel is None:
+            channel = form.channels[key.interval] = Channel(form, key.interval, clock)
+            self._index()
+        return channel
+
+    def prune(self, channel: Channel) -> None:
+        """Take a channel out that has no subscriber left."""
+        form = channel.form
+        if channel or form.channels.get(channel.interval) is not channel:
+            return
+        del form.channels[channel.interval]
+        if not form.channels:
+            self._forms = {key: kept for key, kept in self._forms.items() if kept is not form}
+        self._index()
+
+    def _index(self) -> None:
+        channels = [channel for form in self._forms.values() for channel in form.channels.values()]
+        self.by_mode = tuple(
+            tuple(channel for channel in channels if channel.form.mode <= mode) for mode in range(4)
+        )

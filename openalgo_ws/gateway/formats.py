@@ -1,0 +1,73 @@
+"""The formats in which clients take market data: ``openalgo`` (the default) and ``flat``.
+
+Both splice the tick's ready ``data`` text into the message; only ``flat`` has to look inside,
+because its times are ISO 8601 in IST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+
+from openalgo_ws.gateway.channel import Encoder, Form, Line
+from openalgo_ws.gateway.ticks import RoutedTick
+
+__all__ = ["ENCODERS", "FLAT", "FORMATS", "OPENALGO", "flat_message", "iso_ist", "openalgo_message"]
+
+OPENALGO = "openalgo"
+FLAT = "flat"
+
+_IST = timezone(timedelta(hours=5, minutes=30))
+_json = msgspec.json.Encoder().encode
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def openalgo_message(line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+    """``{"type":"market_data","symbol":…,"data":{…}}`` (client protocol 1.3)."""
+    head = form.head
+    if head is None:
+        envelope = {
+            "type": "market_data",
+            "symbol": line.symbol,
+            "exchange": line.exchange,
+            "mode": int(form.mode),
+            "broker": form.broker,
+        }
+        head = form.head = _json(envelope)[:-1] + b',"data":'
+    end = b',"snapshot":true}' if snapshot else b"}"
+    return head + tick.data(form.mode, form.levels) + end
+
+
+def flat_message(line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+    """``{"symbol":…,"exchange":…,"ltp":…,"timestamp":"…+05:30",…}`` (client protocol 1.4)."""
+    data = _object(tick.data(form.mode, form.levels))
+    stamp = data.get("timestamp")
+    message = {"symbol": line.symbol, "exchange": line.exchange, **data}
+    # A foreign payload may name its instrument in its own way; the topic's word counts.
+    message["symbol"], message["exchange"], message["mode"] = line.symbol, line.exchange, int(form.mode)
+    if isinstance(stamp, int | float) and not isinstance(stamp, bool):
+        message["timestamp"] = iso_ist(stamp)
+    if snapshot:
+        message["snapshot"] = True
+    return _json(message)
+
+
+def iso_ist(epoch_ms: float) -> str | float:
+    """Epoch milliseconds as ISO 8601 in IST; whole seconds without a fraction.
+
+    A number that is no date (a foreign publisher's nonsense) is returned as it is.
+    """
+    try:
+        moment = datetime.fromtimestamp(epoch_ms / 1000, _IST)
+    except (ValueError, OverflowError, OSError):
+        return epoch_ms
+    return moment.isoformat(timespec="milliseconds" if epoch_ms % 1000 else "seconds")
+
+
+ENCODERS: Mapping[str, Encoder] = {OPENALGO: openalgo_message, FLAT: flat_message}
+
+#: Formats a client may ask for.
+FORMATS = tuple(ENCODERS)

@@ -1,0 +1,341 @@
+"""The router: bus messages in, frames in outboxes out.
+
+Looking up who wants a tick is one dictionary access; a tick that nobody wants costs nothing more.
+The subscription index is keyed by feed too, so a user's clients can only ever be given ticks of
+the feeds that were granted to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from openalgo_ws.bus.demand import UNTAGGED
+from openalgo_ws.bus.records import TICKS_PREFIX, tag_of, unpack
+from openalgo_ws.bus.topics import market_topics, parse_market_topic
+from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Line, Sink, Stats
+from openalgo_ws.gateway.outbox import Outbox
+from openalgo_ws.gateway.throttle import ThrottleClock
+from openalgo_ws.gateway.ticks import read_foreign
+from openalgo_ws.gateway.writer import ClientWriter
+from openalgo_ws.tick import Mode
+
+__all__ = ["BusStats", "Router"]
+
+#: A change of subscriptions is over when nothing changed for so long (seconds).
+_SETTLED = 0.5
+
+
+class BusStats:
+    """Counters of what came from the bus."""
+
+    __slots__ = ("malformed", "messages", "ticks", "unwanted")
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.ticks = 0
+        self.unwanted = 0
+        self.malformed = 0
+
+
+class Router:
+    """Routes ticks to the outboxes of those who hold them.
+
+    ``control`` takes every message that is neither market data nor ours: (topic, payload).
+    ``linger`` is how long (seconds) last values outlive the last subscriber.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        encoders: Mapping[str, Encoder],
+        *,
+        wall_ms: Callable[[], int],
+        control: Callable[[bytes, bytes], None],
+        linger: float = 300.0,
+    ) -> None:
+        self.stats = Stats()
+        self.bus_stats = BusStats()
+        self._reactor = reactor
+        self._encoders = encoders
+        self._wall_ms = wall_ms
+        self._control = control
+        self._linger = linger
+        self._clock = ThrottleClock(reactor, self.flush)
+        self._own: dict[str, dict[tuple[str, str], Line]] = {}
+        self._foreign: dict[bytes, tuple[Line, Mode]] = {}
+        self._outboxes: dict[ClientWriter, Outbox] = {}
+        self._shared: dict[frozenset[Channel], Outbox] = {}
+        self._settling: dict[ClientWriter, float] = {}
+        self._settle_call: IDelayedCall | None = None
+        self._idle: dict[Line, float] = {}
+        self._idle_call: IDelayedCall | None = None
+        self._complained = float("-inf")
+
+    # From the bus.
+
+    def receive(self, messages: Iterable[list[bytes]]) -> None:
+        """A batch of bus messages: route every one, then flush what they touched."""
+        now = self._reactor.seconds()
+        stats = self.bus_stats
+        foreign = self._foreign
+        wall_ms = 0
+        for message in messages:
+            stats.messages += 1
+            if len(message) != 2:
+                self._malformed(now, "a message that does not have two frames")
+                continue
+            topic, payload = message
+            wanted = foreign.get(topic)
+            if wanted is None:
+                self._other(topic, payload, now)
+                continue
+            line, mode = wanted
+            stats.ticks += 1
+            if not wall_ms:
+                wall_ms = self._wall_ms()
+            try:
+                tick = read_foreign(payload, mode, wall_ms)
+            except (ValueError, RecursionError):
+                self._malformed(now, "a payload that is not a JSON object with a finite ltp")
+                continue
+            line.feed_tick(tick, now)
+        self.flush()
+
+    def _other(self, topic: bytes, payload: bytes, now: float) -> None:
+        if topic.startswith(TICKS_PREFIX):
+            self._tagged(topic, payload, now)
+        elif parse_market_topic(topic) is None:
+            self._control(topic, payload)
+        else:
+            self.bus_stats.ticks += 1
+            self.bus_stats.unwanted += 1
+
+    def _tagged(self, topic: bytes, payload: bytes, now: float) -> None:
+        try:
+            feed = tag_of(topic)
+            if feed == UNTAGGED:
+                raise ValueError("no feed is named")
+            lines = self._own.get(feed)
+            records = unpack(payload)
+        except (ValueError, msgspec.MsgspecError):
+            self._malformed(now, "a batch of ticks that can't be read")
+            return
+        stats = self.bus_stats
+        stats.ticks += len(records)
+        if lines is None:
+            stats.unwanted += len(records)
+            return
+        for record in records:
+            line = lines.get((record.symbol, record.exchange))
+            if line is None:
+                stats.unwanted += 1
+            else:
+                line.feed_tick(record, now)
+
+    def malformed(self, what: str) -> None:
+        """Count a bus message that could not be used; logged at most once a second."""
+        self._malformed(self._reactor.seconds(), what)
+
+    def _malformed(self, now: float, what: str) -> None:
+        self.bus_stats.malformed += 1
+        if now - self._complained >= 1.0:
+            self._complained = now
+            self.log.warn(
+                "dropped from the bus: {what} ({count} in all)", what=what, count=self.bus_stats.malformed
+            )
+
+    # Subscriptions.
+
+    def attach(self, writer: ClientWriter) -> None:
+        """A client is there; it holds nothing yet."""
+        self._outboxes[writer] = Outbox([writer])
+
+    def detach(self, writer: ClientWriter) -> None:
+        """A client is gone with everything it held."""
+        outbox = self._outboxes.pop(writer)
+        self._settling.pop(writer, None)
+        outbox.writers.remove(writer)
+        if not outbox.writers:
+            self._retire(outbox)
+
+    def subscribe(
+        self, writer: ClientWriter, feed: str, symbol: str, exchange: str, key: ChannelKey
+    ) -> Channel:
+        """Give a client an instrument's ticks from now on, beginning with the last known value.
+
+        The last value waits for `flush_client`, so that the caller's reply can go first.
+        """
+        line = self._line(feed, symbol, exchange)
+        channel = line.channel(key, self._encoders[key.format], self.stats, self._clock)
+        outbox = self._private(writer)
+        if channel in outbox.channels:
+            return channel
+        outbox.channels[channel] = None
+        last = line.last(key.mode)
+        if last is None:
+            channel.add(outbox, None)
+        else:
+            if outbox.behind:
+                outbox.keep(channel, last)
+            else:
+                outbox.frames.append(channel.form.snapshot(last))
+            channel.add(outbox, self._reactor.seconds())
+        return channel
+
+    def unsubscribe(self, writer: ClientWriter, channel: Channel) -> None:
+        """Take it away again. Nothing of it is sent after this returns."""
+        outbox = self._private(writer)
+        outbox.forget(channel)
+        channel.discard(outbox)
+        self._prune(channel)
+
+    def flush_client(self, writer: ClientWriter) -> None:
+        """Write what waits for one client."""
+        self._outboxes[writer].flush()
+
+    def flush(self) -> None:
+        """Write what this turn has put into outboxes."""
+        touched = self.stats.touched
+        if not touched:
+            return
+        if len(touched) == 1:
+            outboxes: Iterable[Sink] = list(touched[0].sinks)
+        elif sum(len(channel.sinks) for channel in touched) < len(self._outboxes):
+            outboxes = {sink for channel in touched for sink in channel.sinks}
+        else:
+            # More frames than clients: looking at every outbox once is the shorter way.
+            outboxes = set(self._outboxes.values())
+        touched.clear()
+        for outbox in outboxes:
+            outbox.flush()
+
+    def overflowed(self, writer: ClientWriter) -> None:
+        """The client can't keep up: conflate for it alone."""
+        self._private(writer).fall_behind()
+
+    def drained(self, writer: ClientWriter) -> None:
+        """The client has everything that was written: give it the latest of each symbol."""
+        outbox = self._outboxes.get(writer)
+        if outbox is not None and outbox.behind and outbox.catch_up():
+            self._settle_later(writer)
+
+    def _line(self, feed: str, symbol: str, exchange: str) -> Line:
+        lines = self._own.setdefault(feed, {})
+        line = lines.get((symbol, exchange))
+        if line is None:
+            line = lines[symbol, exchange] = Line(feed, symbol, exchange)
+            if feed == UNTAGGED:
+                for topic, mode in market_topics(exchange, symbol):
+                    self._foreign[topic] = (line, mode)
+        self._idle.pop(line, None)
+        return line
+
+    def _prune(self, channel: Channel) -> None:
+        if channel:
+            return
+        line = channel.form.line
+        line.prune(channel)
+        if not line:
+            self._idle[line] = self._reactor.seconds() + self._linger
+            if self._idle_call is None:
+                self._idle_call = self._reactor.callLater(self._linger, self._expire)
+
+    def _expire(self) -> None:
+        self._idle_call = None
+        now = self._reactor.seconds()
+        for line, until in list(self._idle.items()):
+            if until > now:
+                self._idle_call = self._reactor.callLater(until - now, self._expire)
+                return
+            del self._idle[line]
+            lines = self._own[line.feed]
+            del lines[line.symbol, line.exchange]
+            if not lines:
+                del self._own[line.feed]
+            if line.feed == UNTAGGED:
+                for topic, _ in market_topics(line.exchange, line.symbol):
+                    del self._foreign[topic]
+
+    # Outboxes of one's own and shared ones.
+
+    def _private(self, writer: ClientWriter) -> Outbox:
+        """The client's outbox, its alone; sharing is looked for again when it has settled."""
+        outbox = self._outboxes[writer]
+        if len(outbox.writers) > 1:
+            outbox.flush()
+            outbox.writers.remove(writer)
+            outbox = self._outboxes[writer] = Outbox([writer], outbox.channels)
+            for channel in outbox.channels:
+                channel.add(outbox, None)
+        elif outbox.shared_key is not None:
+            del self._shared[outbox.shared_key]
+            outbox.shared_key = None
+        self._settle_later(writer)
+        return outbox
+
+    def _settle_later(self, writer: ClientWriter) -> None:
+        self._settling.pop(writer, None)
+        self._settling[writer] = self._reactor.seconds() + _SETTLED
+        if self._settle_call is None:
+            self._settle_call = self._reactor.callLater(_SETTLED, self._settle)
+
+    def _settle(self) -> None:
+        """Join clients whose subscriptions are equal; one client a turn, so that nobody waits."""
+        self._settle_call = None
+        if not self._settling:
+            return
+        now = self._reactor.seconds()
+        writer = next(iter(self._settling))
+        due = self._settling.pop(writer)
+        if due > now:
+            # The first to be due is the first in line.
+            self._settling = {writer: due, **self._settling}
+        elif not self._share(writer, now):
+            self._settling[writer] = now + _SETTLED
+        if self._settling:
+            soonest = next(iter(self._settling.values()))
+            self._settle_call = self._reactor.callLater(max(0.0, soonest - now), self._settle)
+
+    def _share(self, writer: ClientWriter, now: float) -> bool:
+        """Put a client into the outbox of those that hold the same. False: ask again later."""
+        outbox = self._outboxes[writer]
+        if outbox.behind or not outbox.channels:
+            return True
+        if not all(channel.settle(outbox, now) for channel in outbox.channels):
+            return False
+        key = frozenset(outbox.channels)
+        other = self._shared.get(key)
+        if other is None:
+            self._shared[key] = outbox
+            outbox.shared_key = key
+            return True
+        outbox.flush()
+        other.flush()
+        for channel in outbox.channels:
+            channel.discard(outbox)
+        other.writers.append(writer)
+        self._outboxes[writer] = other
+        return True
+
+    def _retire(self, outbox: Outbox) -> None:
+        if outbox.shared_key is not None:
+            del self._shared[outbox.shared_key]
+        for channel in outbox.channels:
+            channel.discard(outbox)
+            self._prune(channel)
+
+    def stop(self) -> None:
+        """End every timer."""
+        self._clock.stop()
+        for name in ("_settle_call", "_idle_call"):
+            call: Any = getattr(self, name)
+            if call is not None:
+                call.cancel()
+                setattr(self, name, None)

@@ -1,0 +1,121 @@
+"""A tick on its way to clients: a `TickRecord` of our own feeds, or one of an untagged publisher.
+
+Both know their mode and can give the ``data`` object of their own and of every poorer mode.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from openalgo_ws.encoding.trim import cut_book
+from openalgo_ws.tick import Mode
+
+__all__ = ["ForeignTick", "RoutedTick", "read_foreign"]
+
+
+class RoutedTick(Protocol):
+    """What the router needs of a tick."""
+
+    mode: Mode
+
+    def data(self, mode: Mode, levels: int) -> bytes:
+        """The ``data`` object for a mode no richer than the tick's own, as JSON; a book is cut to
+        ``levels`` a side."""
+
+
+class _Checked(msgspec.Struct, gc=False):
+    """What every foreign payload must have; the pass over it validates the rest as JSON."""
+
+    ltp: float
+    timestamp: msgspec.Raw = msgspec.Raw(b"")
+
+
+_Text = msgspec.Raw | msgspec.UnsetType
+
+
+class _LtpText(msgspec.Struct):
+    """The LTP fields of a foreign payload, each as the text that came."""
+
+    ltp: _Text = msgspec.UNSET
+    ltt: _Text = msgspec.UNSET
+    timestamp: _Text = msgspec.UNSET
+
+
+class _QuoteText(_LtpText):
+    """The Quote fields; the last two are older names of the platform's own processes."""
+
+    open: _Text = msgspec.UNSET
+    high: _Text = msgspec.UNSET
+    low: _Text = msgspec.UNSET
+    close: _Text = msgspec.UNSET
+    volume: _Text = msgspec.UNSET
+    last_trade_quantity: _Text = msgspec.UNSET
+    avg_trade_price: _Text = msgspec.UNSET
+    total_buy_quantity: _Text = msgspec.UNSET
+    total_sell_quantity: _Text = msgspec.UNSET
+    oi: _Text = msgspec.UNSET
+    upper_circuit: _Text = msgspec.UNSET
+    lower_circuit: _Text = msgspec.UNSET
+    bid_price: _Text = msgspec.UNSET
+    bid_size: _Text = msgspec.UNSET
+    ask_price: _Text = msgspec.UNSET
+    ask_size: _Text = msgspec.UNSET
+    change: _Text = msgspec.UNSET
+    change_percent: _Text = msgspec.UNSET
+    average_price: _Text = msgspec.UNSET
+    last_quantity: _Text = msgspec.UNSET
+
+
+_check = msgspec.json.Decoder(_Checked).decode
+_ltp_text = msgspec.json.Decoder(_LtpText).decode
+_quote_text = msgspec.json.Decoder(_QuoteText).decode
+_json = msgspec.json.Encoder().encode
+
+_INFINITY = float("inf")
+
+
+class ForeignTick:
+    """A tick of an untagged publisher: its bytes are spliced as they came."""
+
+    __slots__ = ("mode", "payload")
+
+    def __init__(self, mode: Mode, payload: bytes) -> None:
+        self.mode = mode
+        self.payload = payload
+
+    def data(self, mode: Mode, levels: int) -> bytes:
+        if mode is not self.mode:
+            return _derived(self.payload, mode)
+        if mode is Mode.DEPTH:
+            return cut_book(self.payload, levels)
+        return self.payload
+
+
+def read_foreign(payload: bytes, mode: Mode, now_ms: int) -> ForeignTick:
+    """Check an untagged payload: one JSON object, UTF-8, with a finite numeric ``ltp``.
+
+    ``now_ms`` becomes its timestamp if it has none. ValueError (or a msgspec error, which is one)
+    if it is not so.
+    """
+    checked = _check(payload)
+    if not -_INFINITY < checked.ltp < _INFINITY:
+        raise ValueError("ltp is not finite")
+    if not payload.isascii():
+        payload.decode()
+    if checked.timestamp == b"":
+        payload = payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
+    return ForeignTick(mode, payload)
+
+
+def _derived(payload: bytes, mode: Mode) -> bytes:
+    if mode is Mode.LTP:
+        return _json(_ltp_text(payload))
+    quote = _quote_text(payload)
+    if quote.avg_trade_price is msgspec.UNSET:
+        quote.avg_trade_price = quote.average_price
+    if quote.last_trade_quantity is msgspec.UNSET:
+        quote.last_trade_quantity = quote.last_quantity
+    quote.average_price = quote.last_quantity = msgspec.UNSET
+    return _json(quote)
