@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from openalgo_ws.bus.demand import Denied
 from openalgo_ws.gateway.context import Authenticated, Context, Unavailable
 from openalgo_ws.gateway.frames import text_frame
 from openalgo_ws.gateway.holdings import Holdings
@@ -134,6 +135,10 @@ class Session:
     def send_text(self, text: bytes) -> None:
         """Send JSON text as it is."""
         self.writer.write(text_frame(text))
+
+    def refused(self, feed: str, symbol: str, exchange: str, denied: Denied) -> None:
+        """The broker turned down something that was granted, perhaps to this client."""
+        self._subscriptions.refused(feed, symbol, exchange, denied)
 
     # The work.
 

@@ -115,8 +115,11 @@ class Subscriptions:
         reply = {"type": "subscriptions", "status": "success", "subscriptions": entries}
         self._session.send(reply, request.request_id)
 
-    def refused(self, symbol: str, exchange: str, denied: Denied) -> None:
-        """A granted subscription was turned down by the broker: tell the client."""
+    def refused(self, feed: str, symbol: str, exchange: str, denied: Denied) -> None:
+        """The broker turned a granted subscription down: tell the client, if it holds it."""
+        modes = (self._session.holdings.get(symbol, exchange, mode) for mode in Mode)
+        if not any(held is not None and held.hold.feed == feed for held in modes):
+            return
         more = {"symbol": symbol, "exchange": exchange, "broker": denied.broker}
         self._session.send(error(denied.code, denied.message, **more))
 

@@ -1,0 +1,145 @@
+"""Where clients connect: endpoint strings, and TLS whose renewed certificate is picked up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL, crypto
+from twisted.internet import ssl
+from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
+from twisted.internet.interfaces import IOpenSSLContextFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+from zope.interface import implementer
+
+__all__ = ["EndpointError", "RenewingContextFactory", "endpoint"]
+
+
+class EndpointError(ValueError):
+    """An endpoint string that can't be used; the message is one line for people."""
+
+
+def endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
+    """A server endpoint from its string, e.g. ``tcp:8765`` or
+    ``ssl:8443:privateKey=key.pem:certKey=cert.pem``.
+
+    For ``ssl:`` at least TLS 1.2 is asked for, and a certificate that is renewed on disk serves
+    the next connection. Raises `EndpointError`.
+    """
+    parts = _split(description)
+    if parts[0] == "ssl":
+        return _tls(reactor, description, parts[1:])
+    try:
+        made: IStreamServerEndpoint = serverFromString(reactor, description)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise EndpointError(f"{description!r} is not an endpoint: {error}") from None
+    return made
+
+
+def _tls(reactor: Any, description: str, parts: Iterable[str]) -> IStreamServerEndpoint:
+    positional = [part for part in parts if "=" not in part]
+    options = dict(part.partition("=")[::2] for part in parts if "=" in part)
+    port = options.pop("port", positional[0] if positional else "")
+    key = options.pop("privateKey", "server.pem")
+    certificate = options.pop("certKey", key)
+    chain = options.pop("extraCertChain", None)
+    interface = options.pop("interface", "")
+    backlog = options.pop("backlog", "50")
+    if options:
+        raise EndpointError(f"{description!r}: unknown option {next(iter(options))!r}")
+    if not port.isdigit() or not backlog.isdigit() or int(port) > 65535:
+        raise EndpointError(f"{description!r} names no port")
+    files = (Path(key), Path(certificate), Path(chain) if chain else None)
+    factory = RenewingContextFactory(*files, reactor)
+    return SSL4ServerEndpoint(reactor, int(port), factory, int(backlog), interface)
+
+
+def _split(description: str) -> list[str]:
+    """Split at colons; a backslash makes the next character ordinary (as in Twisted)."""
+    parts, current, characters = [], "", iter(description)
+    for character in characters:
+        if character == "\\":
+            current += next(characters, "")
+        elif character == ":":
+            parts.append(current)
+            current = ""
+        else:
+            current += character
+    return [*parts, current]
+
+
+@implementer(IOpenSSLContextFactory)
+class RenewingContextFactory:
+    """A TLS context from files, read again when they have changed.
+
+    The files are looked at no more than once a second, when a client connects. A new certificate
+    that can't be read is reported, and the old one serves on. Raises `EndpointError` when the
+    first one can't be read.
+    """
+
+    log = Logger()
+
+    def __init__(self, key: Path, certificate: Path, chain: Path | None, reactor: Any) -> None:
+        self._key = key
+        self._certificate = certificate
+        self._chain = chain
+        self._reactor = reactor
+        self._checked = reactor.seconds()
+        self._stamp = self._read_stamp()
+        self._context = self._load()
+
+    def getContext(self) -> SSL.Context:
+        """The context for one connection."""
+        now = self._reactor.seconds()
+        if now - self._checked >= 1.0:
+            self._checked = now
+            self._renew()
+        return self._context
+
+    def _renew(self) -> None:
+        try:
+            stamp = self._read_stamp()
+            if stamp == self._stamp:
+                return
+            self._context = self._load()
+        except EndpointError as error:
+            self.log.error("the renewed certificate is not used: {error}", error=str(error))
+            return
+        self._stamp = stamp
+        self.log.info("a renewed certificate is in use")
+
+    def _read_stamp(self) -> list[tuple[int, int, int]]:
+        stamps = []
+        for path in (self._key, self._certificate, self._chain):
+            if path is not None:
+                try:
+                    status = os.stat(path)
+                except OSError as error:
+                    raise EndpointError(f"can't read {path}: {error.strerror}") from None
+                stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        return stamps
+
+    def _load(self) -> SSL.Context:
+        try:
+            key = crypto.load_privatekey(crypto.FILETYPE_PEM, self._key.read_bytes())
+            certificates = _certificates(self._certificate.read_bytes())
+            if self._chain is not None:
+                certificates += _certificates(self._chain.read_bytes())
+            options = ssl.CertificateOptions(
+                privateKey=key,
+                certificate=certificates[0],
+                extraCertChain=certificates[1:],
+                raiseMinimumTo=ssl.TLSVersion.TLSv1_2,
+            )
+            return options.getContext()
+        except OSError as error:
+            raise EndpointError(f"can't read {error.filename}: {error.strerror}") from None
+        except (crypto.Error, SSL.Error, ValueError, IndexError):
+            raise EndpointError(f"{self._certificate} and {self._key} are no certificate and key") from None
+
+
+def _certificates(pem: bytes) -> list[crypto.X509]:
+    marker = b"-----BEGIN CERTIFICATE-----"
+    return [crypto.load_certificate(crypto.FILETYPE_PEM, marker + rest) for rest in pem.split(marker)[1:]]

@@ -1,0 +1,204 @@
+"""The WebSocket side of a client: Autobahn's protocol, with one writer for everything it sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+
+from openalgo_ws.gateway.context import Context
+from openalgo_ws.gateway.formats import FLAT
+from openalgo_ws.gateway.session import Session
+from openalgo_ws.gateway.writer import ClientWriter
+
+__all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol"]
+
+#: WebSocket subprotocol → the format it stands for.
+SUBPROTOCOLS = {"openalgo.flat": FLAT}
+
+#: TCP connections that may be in the middle of their handshake beyond the connection cap.
+_HANDSHAKES = 256
+
+
+class ClientProtocol(WebSocketServerProtocol):
+    """One client's connection. Its session begins when the handshake is through."""
+
+    log = Logger()
+
+    factory: ClientFactory
+    _writer: ClientWriter | None = None
+    _session: Session | None = None
+    _address = ""
+    _format = ""
+    _counted = False
+    _refusal = ""
+
+    def connectionMade(self) -> None:
+        context = self.factory.context
+        self._writer = ClientWriter(
+            self.transport,
+            context.reactor,
+            self,
+            high_water=context.settings.high_water,
+            patience=context.settings.slow_patience,
+        )
+        super().connectionMade()
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Autobahn's only way to the wire: it goes through the writer like everything else."""
+        if self._writer is not None:
+            self._writer.write(data)
+
+    def onConnect(self, request: ConnectionRequest) -> str | None:
+        """The handshake's request: choose the format, count the connection."""
+        context = self.factory.context
+        self._address = _host(self.transport)
+        self._format = context.settings.default_format
+        chosen = None
+        for name in request.protocols:
+            if name in SUBPROTOCOLS:
+                chosen, self._format = name, SUBPROTOCOLS[name]
+                break
+        if self.factory.full():
+            self._refusal = "too many connections"
+        elif not context.by_address.take(self._address):
+            self._refusal = "too many connections from this address"
+        else:
+            self._counted = True
+        return chosen
+
+    def onOpen(self) -> None:
+        """The handshake is through."""
+        if self._refusal:
+            self.close(4429, self._refusal)
+            return
+        assert self._writer is not None
+        context = self.factory.context
+        context.router.attach(self._writer)
+        self.factory.clients.add(self)
+        self._session = Session(context, self, self._writer, self._address, self._format)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """A whole message; requests are text."""
+        if isBinary:
+            self.close(1003, "requests are text frames")
+        elif self._session is not None:
+            self._session.received(payload)
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame; the connection is dropped a second later if the peer does not."""
+        self.sendCloseFrame(code, reason.encode()[:123])
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Nothing may follow a close frame, so the session ends before one is sent."""
+        self._end_session()
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Let the transport close by itself once its buffer is empty."""
+        self._end_session()
+        if self._writer is not None:
+            self._writer.release()
+        super().dropConnection(abort)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """The connection is gone."""
+        self._end_session()
+        if self._writer is not None:
+            self._writer.close()
+        if self._counted:
+            self._counted = False
+            self.factory.context.by_address.give(self._address)
+        super().connectionLost(reason)
+        self.factory.gone(self)
+
+    def overflowed(self, writer: ClientWriter) -> None:
+        """From the writer: too much waits for this client."""
+        if self._session is not None:
+            self.factory.context.router.overflowed(writer)
+
+    def drained(self, writer: ClientWriter) -> None:
+        """From the writer: the client has caught up."""
+        if self._session is not None:
+            self.factory.context.router.drained(writer)
+
+    def stalled(self, writer: ClientWriter) -> None:
+        """From the writer: the client takes nothing."""
+        if self._session is not None:
+            self.close(4408, "too slow")
+        else:
+            self.dropConnection(abort=True)
+
+    def _end_session(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.lost()
+            self.factory.context.router.detach(session.writer)
+
+
+class ClientFactory(WebSocketServerFactory):
+    """Makes client connections, and knows them all."""
+
+    protocol: Any = ClientProtocol
+    noisy = False
+
+    def __init__(self, context: Context, *, origins: tuple[str, ...] = ("*",)) -> None:
+        super().__init__(protocols=list(SUBPROTOCOLS), reactor=context.reactor)
+        self.context = context
+        self.clients: set[ClientProtocol] = set()
+        self._waiting: list[Deferred[None]] = []
+        settings = context.settings
+        self.setProtocolOptions(
+            maxMessagePayloadSize=context.limits.message_bytes,
+            maxFramePayloadSize=context.limits.message_bytes,
+            utf8validateIncoming=True,
+            failByDrop=False,
+            echoCloseCodeReason=True,
+            tcpNoDelay=True,
+            openHandshakeTimeout=5,
+            closeHandshakeTimeout=1,
+            autoPingInterval=settings.ping_interval,
+            autoPingTimeout=settings.ping_timeout,
+            allowedOrigins=list(origins),
+            allowNullOrigin="*" in origins,
+            webStatus=False,
+        )
+
+    def full(self) -> bool:
+        """Whether the gateway has as many clients as it may."""
+        return len(self.clients) >= self.context.limits.connections
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """Turn TCP connections away outright when a flood of them waits for its handshake."""
+        if self.countConnections >= self.context.limits.connections + _HANDSHAKES:
+            return None
+        return super().buildProtocol(addr)
+
+    def gone(self, client: ClientProtocol) -> None:
+        """A connection is lost."""
+        self.clients.discard(client)
+        if not self.clients:
+            waiting, self._waiting = self._waiting, []
+            for done in waiting:
+                done.callback(None)
+
+    def close_all(self, code: int, reason: str) -> Deferred[None]:
+        """Close every client; fires when all are gone."""
+        for client in list(self.clients):
+            client.close(code, reason)
+        if not self.clients:
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._waiting.append(done)
+        return done
+
+
+def _host(transport: Any) -> str:
+    """The client's address without its port; UNIX sockets count as one address."""
+    return str(getattr(transport.getPeer(), "host", "local"))
