@@ -2,17 +2,198 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from io import BytesIO
+from typing import Protocol, cast
+from urllib.parse import urlencode
 
-from twisted.internet.defer import Deferred
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.client import (
+    Agent,
+    ContentDecoderAgent,
+    FileBodyProducer,
+    GzipDecoder,
+    ResponseDone,
+)
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
 
 from openalgo_ws.adapter import HttpRequest, HttpResponse
+from openalgo_ws.feeds.address import Address, BadAddress, resolve
+from openalgo_ws.feeds.link import FeedReactor
+from openalgo_ws.feeds.reasons import reason_of
+from openalgo_ws.feeds.trust import Trust
 
-__all__ = ["HttpCaller"]
+__all__ = ["BrokerHttp", "HttpCaller"]
 
 
 class HttpCaller(Protocol):
     """Makes HTTP calls to a broker."""
 
     def call(self, request: HttpRequest) -> Deferred[HttpResponse | None]:
-        """The answer, or None if none came in time. Never fails."""
+        """The answer, or None if none came in time. Never fails, except when it is cancelled."""
+
+
+class BrokerHttp:
+    """`HttpCaller` over the network, without a pool, redirects or cookies.
+
+    ``base_url`` is the feed's override (``ws://`` stands for ``http://``, ``wss://`` for
+    ``https://``); the Host header stays the broker's own. An answer that takes longer than
+    ``timeout`` seconds or is longer than ``largest`` bytes is none.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: FeedReactor,
+        *,
+        trust: Trust,
+        base_url: str | None = None,
+        timeout: float = 15.0,
+        largest: int = 16 * 1024 * 1024,
+    ) -> None:
+        self._reactor = reactor
+        self._base_url = base_url
+        self._timeout = timeout
+        self._largest = largest
+        self._agent = ContentDecoderAgent(
+            Agent(reactor, contextFactory=trust, connectTimeout=timeout),
+            [(b"gzip", GzipDecoder)],
+        )
+
+    def call(self, request: HttpRequest) -> Deferred[HttpResponse | None]:
+        try:
+            address = resolve(request.url, self._base_url)
+            headers, body = _encoded(request, address)
+        except (BadAddress, _BadRequest) as error:
+            self._log.error("{request} can't be sent: {error}", request=request, error=str(error))
+            unsent: Deferred[HttpResponse | None] = Deferred()
+            unsent.callback(None)
+            return unsent
+        return self._within_time(
+            request, Deferred.fromCoroutine(self._exchange(request, address, headers, body))
+        )
+
+    def _within_time(
+        self, request: HttpRequest, flow: Deferred[HttpResponse]
+    ) -> Deferred[HttpResponse | None]:
+        expired = False
+
+        def expire() -> None:
+            nonlocal expired
+            expired = True
+            flow.cancel()
+
+        expiry = self._reactor.callLater(self._timeout, expire)
+
+        def settle(result: HttpResponse | Failure) -> HttpResponse | Failure | None:
+            if not expired:
+                expiry.cancel()
+            if isinstance(result, HttpResponse):
+                return result
+            if isinstance(result.value, CancelledError) and not expired:
+                return result
+            why = f"none in {self._timeout:g} s" if expired else reason_of(result)
+            self._log.warn("no answer to {request}: {why}", request=request, why=why)
+            return None
+
+        return cast("Deferred[HttpResponse | None]", flow.addBoth(settle))
+
+    async def _exchange(
+        self, request: HttpRequest, address: Address, headers: Headers, body: bytes | None
+    ) -> HttpResponse:
+        producer = None if body is None else FileBodyProducer(BytesIO(body))
+        scheme = "https" if address.secure else "http"
+        response: IResponse = await self._agent.request(
+            request.method.encode("ascii"),
+            f"{scheme}://{address.netloc}{address.resource}".encode("ascii"),
+            headers,
+            producer,
+        )
+        content = await _collected(response, self._largest)
+        fields = {
+            name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
+            for name, values in response.headers.getAllRawHeaders()
+        }
+        return HttpResponse(response.code, content, fields)
+
+
+class _BadRequest(ValueError):
+    """A request that can't be put on the wire."""
+
+
+class _TooLong(Exception):
+    """The body is longer than we take."""
+
+
+class _Collector(TwistedProtocol):
+    """Gathers a body up to a bound."""
+
+    def __init__(self, done: Deferred[bytes], largest: int) -> None:
+        self._done: Deferred[bytes] | None = done
+        self._largest = largest
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def dataReceived(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._largest:
+            self._finish(Failure(_TooLong()))
+            self._pieces.clear()
+            _abort(self.transport)
+        else:
+            self._pieces.append(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        # Without a Content-Length the end of the connection is the end of the body.
+        whole = isinstance(reason.value, ResponseDone | PotentialDataLoss)
+        self._finish(b"".join(self._pieces) if whole else reason)
+
+    def _finish(self, result: bytes | Failure) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if isinstance(result, Failure):
+            done.errback(result)
+        else:
+            done.callback(result)
+
+
+def _collected(response: IResponse, largest: int) -> Deferred[bytes]:
+    collector: _Collector
+    done: Deferred[bytes] = Deferred(lambda _: _abort(collector.transport))
+    collector = _Collector(done, largest)
+    response.deliverBody(collector)
+    return done
+
+
+def _abort(transport: object) -> None:
+    # The transport of a body is a proxy that names this only in its newer versions.
+    abort = getattr(transport, "abortConnection", None)
+    if abort is not None:
+        abort()
+
+
+def _encoded(request: HttpRequest, address: Address) -> tuple[Headers, bytes | None]:
+    headers = Headers()
+    for name, value in request.headers.items():
+        if not (name.isascii() and name.isprintable()) or any(c in value for c in "\r\n\0"):
+            raise _BadRequest("a header has a control character in it")
+        headers.setRawHeaders(name, [value])
+    headers.setRawHeaders("Host", [address.authority])
+    body: bytes | None = None
+    if request.json is not None:
+        body, kind = msgspec.json.encode(request.json), "application/json"
+    elif request.form is not None:
+        body, kind = urlencode(request.form).encode("ascii"), "application/x-www-form-urlencoded"
+    elif request.text is not None:
+        body, kind = request.text.encode("utf-8"), "text/plain; charset=utf-8"
+    if body is not None and not (request.text is not None and headers.hasHeader("Content-Type")):
+        headers.setRawHeaders("Content-Type", [kind])
+    return headers, body

@@ -28,7 +28,7 @@ class Trust:
 
     def __init__(self, roots: tuple[Certificate, ...] = (), verify: bool = True) -> None:
         self.verify = verify
-        self._root = trustRootFromCertificates(roots) if roots else None  # type: ignore[no-untyped-call]
+        self._root = trustRootFromCertificates(roots) if roots else None
         #: By host: loading the platform's roots takes milliseconds, and one serves many dials.
         self._creators: dict[str, IOpenSSLClientConnectionCreator] = {}
 
