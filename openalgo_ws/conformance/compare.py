@@ -88,7 +88,7 @@ def dial(case: Mapping[str, Any], actual: Dial) -> Iterator[str]:
     if not _same_url(expected_url, actual):
         yield f"url: expected {_show(expected_url)}, got {_show(actual.url)}"
     yield from _headers(case["headers"], actual.headers, None, "headers")
-    yield from values(list(case["subprotocols"]), list(actual.subprotocols), "subprotocols")
+    yield from values(case["subprotocols"], list(actual.subprotocols), "subprotocols")
 
 
 def _frame(expected: Mapping[str, Any], actual: Send, where: str) -> Iterator[str]:
