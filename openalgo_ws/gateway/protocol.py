@@ -149,12 +149,12 @@ class ClientFactory(WebSocketServerFactory):
     noisy = False
 
     def __init__(self, context: Context, *, origins: tuple[str, ...] = ("*",)) -> None:
-        super().__init__(protocols=list(SUBPROTOCOLS), reactor=context.reactor)
+        super().__init__(protocols=list(SUBPROTOCOLS), reactor=context.reactor)  # type: ignore[no-untyped-call]
         self.context = context
         self.clients: set[ClientProtocol] = set()
         self._waiting: list[Deferred[None]] = []
         settings = context.settings
-        self.setProtocolOptions(
+        self.setProtocolOptions(  # type: ignore[no-untyped-call]
             maxMessagePayloadSize=context.limits.message_bytes,
             maxFramePayloadSize=context.limits.message_bytes,
             utf8validateIncoming=True,

@@ -91,7 +91,7 @@ class Gateway(Service):
         """Begin."""
         if not self._ports:
             self.privilegedStartService()
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         self.log.info("listening on {addresses}", addresses=", ".join(map(str, self.addresses())))
 
     def addresses(self) -> list[Any]:
@@ -108,7 +108,7 @@ class Gateway(Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, close every client with 1001, end all timers."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         return Deferred.fromCoroutine(self._stop())
 
     # From the bus.

@@ -7,8 +7,9 @@ through its handle; what the socket does not take, and everything over TLS, goes
 transport. The writer is the transport's only writer (Autobahn's own frames pass through it too),
 so the order holds.
 
-Back-pressure comes as a push producer's pause and resume. On plain TCP the transport's
-``bufferSize`` is 0, so that *paused* means «something is unsent» and *resumed* means «all is sent».
+Back-pressure comes as a push producer's pause and resume. On plain TCP the transport is made to
+pause at the first byte it has to keep, so that *paused* means «something is unsent» and *resumed*
+means «all is sent»; over TLS it pauses at its own mark of 64 KiB.
 """
 
 from __future__ import annotations
@@ -80,7 +81,6 @@ class ClientWriter:
         self.bytes_sent = 0
         self._send = None
         if not isinstance(transport, TLSMemoryBIOProtocol) and hasattr(transport, "getHandle"):
-            transport.bufferSize = 0
             self._send = transport.getHandle().send
         transport.registerProducer(self, True)
 
@@ -108,7 +108,15 @@ class ClientWriter:
                 return
             data = data[sent:]
             size -= sent
-        self._transport.write(data)
+        if self._send is not None and not self.paused:
+            # `bufferSize` is the mark at which the transport pauses its producer; it is the size of
+            # a read too, so it is lowered for this one call only.
+            mark = self._transport.bufferSize
+            self._transport.bufferSize = 0
+            self._transport.write(data)
+            self._transport.bufferSize = mark
+        else:
+            self._transport.write(data)
         if self.paused:
             self._waiting += size
             if self._waiting > self._high_water and not self._overflowed:
