@@ -14,6 +14,7 @@ import msgspec
 
 from openalgo_ws.adapter.codec import Environment
 from openalgo_ws.adapter.events import Order
+from openalgo_ws.adapter.master import MasterRow
 from openalgo_ws.adapter.wire import Close, HttpRequest, HttpResponse, Transport
 from openalgo_ws.tick import Instrument, Tick
 
@@ -39,10 +40,14 @@ class Market(Protocol):
     def last(self, instrument: Instrument) -> Tick:
         """The present state: a full DEPTH tick (indices: a QUOTE tick), every field that applies set."""
 
+    def rows(self) -> Iterable[MasterRow]:
+        """The instrument master behind `instruments`, in the same order: for a side that serves it."""
+
 
 class Upgrade(msgspec.Struct, frozen=True):
     """A client wants to connect. ``host`` is the Host header (the broker's own host name when our
-    gateway dials; 127.0.0.1 for an SDK that was pointed here), without port."""
+    gateway dials; 127.0.0.1 for an SDK that was pointed here), without port. The simulator's server
+    hands in headers whose names are looked up in any case."""
 
     host: str
     path: str
@@ -74,6 +79,10 @@ class SimulatorConnection(ABC):
 
     #: Seconds between calls of `heartbeat`; None = the server sends none.
     heartbeat_interval: float | None = None
+    #: Seconds between WebSocket pings that the server sends; None = it sends none.
+    ping_interval: float | None = None
+    #: The connection is dropped when no pong came for so long; None = never.
+    pong_timeout: float | None = None
 
     def opened(self) -> list[str | bytes | Close]:
         """What the server says first."""
@@ -123,6 +132,18 @@ class SimulatorSide(ABC):
         self.credentials = credentials
         self.environment = environment
 
+    @classmethod
+    def localise(cls, row: MasterRow) -> MasterRow:
+        """The same instrument under this broker's names and token, as its instrument master has it.
+
+        ``row`` comes with the broker's own segment name in ``brexchange`` and, as token, a number
+        that is unique in the universe and whose low byte is the exchange's segment in Kite's
+        scheme; ``brsymbol`` is the exchange's own name of an index, else the OpenAlgo symbol. What
+        `Adapter.instrument` makes of the result is what the stream carries. The broker whose
+        tokens are free-form numbers and whose names never travel can leave this alone.
+        """
+        return row
+
     @abstractmethod
     def accept(self, upgrade: Upgrade) -> Accepted | Refused:
         """Decide on a client that wants to connect (for a stream: with an empty path)."""
@@ -132,5 +153,8 @@ class SimulatorSide(ABC):
         return HttpResponse(404)
 
     def push(self) -> list[tuple[SimulatorConnection, list[str | bytes | Close]]]:
-        """Frames that an HTTP call just made has caused on open connections, taken once."""
+        """Frames that the last call (HTTP, upgrade or frame) has caused on *other* open connections.
+
+        Taken once, after each call: an HTTP subscribe, a newcomer who pushes an older connection out.
+        """
         return []
