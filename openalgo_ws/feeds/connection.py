@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
-from twisted.internet.ssl import Certificate
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import Logger, LogLevel
+from twisted.python.failure import Failure
 
-from openalgo_ws.adapter import Adapter, Change, Environment, Feed, OrderUpdate, Rejected
-from openalgo_ws.feeds.authoriser import Authoriser
+from openalgo_ws.adapter import (
+    Adapter,
+    AuthoriseFailed,
+    Cause,
+    Change,
+    Environment,
+    Feed,
+    OrderUpdate,
+    Rejected,
+    Scope,
+    Verdict,
+)
+from openalgo_ws.feeds.address import BadAddress
+from openalgo_ws.feeds.authoriser import Authorised, Authoriser
 from openalgo_ws.feeds.counters import ConnectionCounters
-from openalgo_ws.feeds.http import HttpCaller
-from openalgo_ws.feeds.life import ConnectionState
-from openalgo_ws.feeds.link import Dialler, FeedReactor
+from openalgo_ws.feeds.life import ConnectionState, Signal, next_state
+from openalgo_ws.feeds.line import Line
+from openalgo_ws.feeds.link import FeedReactor
+from openalgo_ws.feeds.options import ConnectionOptions, Network
+from openalgo_ws.feeds.reasons import place_of
+from openalgo_ws.feeds.retry import Life, Retry
+from openalgo_ws.feeds.timers import Timers
+from openalgo_ws.feeds.watchdog import Calendar, Watchdog
 from openalgo_ws.tick import Instrument, Tick, Wish
 
 __all__ = [
@@ -30,12 +48,15 @@ __all__ = [
 #: Called before every dial, and every 30 s while the broker refuses those that are there.
 ReadCredentials = Callable[[], Awaitable[Mapping[str, str] | None]]
 
-
-class Calendar(Protocol):
-    """When exchanges are open (see `openalgo_ws.feeds.sessions`)."""
-
-    def open_since(self, exchange: str, now: float) -> float | None:
-        """When the session that runs at ``now`` began (both epoch seconds); None = not in session."""
+_State = ConnectionState
+#: States that last until the credentials change.
+_HELD_BACK = frozenset({_State.AUTH_FAILED, _State.FAILED})
+_LEVELS = {
+    _State.STALE: LogLevel.warn,
+    _State.BACKING_OFF: LogLevel.warn,
+    _State.AUTH_FAILED: LogLevel.error,
+    _State.FAILED: LogLevel.error,
+}
 
 
 class ConnectionListener(Protocol):
@@ -55,43 +76,19 @@ class ConnectionListener(Protocol):
         asked for again after a reconnect) until the listener takes them out with `want`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConnectionOptions:
-    """What the operator may set about connections to a broker (times in seconds)."""
-
-    #: ``<BROKER>_FEED_URL``: scheme, host and port that replace the broker's own.
-    base_url: str | None = None
-    #: False switches certificate verification off; said loudly at every dial.
-    verify_tls: bool = True
-    #: Who may sign the broker's certificate; () = the platform's roots.
-    trust_roots: tuple[Certificate, ...] = ()
-    #: The first and the longest pause between two attempts (full jitter below these).
-    backoff_first: float = 1.0
-    backoff_most: float = 60.0
-    #: A login that lasted so long makes the next pause the first again.
-    settled_after: float = 30.0
-    #: Sockets dialled within any minute, at most (those that brought no ticks).
-    attempts_per_minute: int = 8
-    #: Pause after "too many connections", where the broker names none.
-    too_many_wait: float = 60.0
-    #: How often refused credentials are read again.
-    recheck_interval: float = 30.0
-    #: The largest message taken from a broker, in bytes.
-    max_message: int = 8 * 1024 * 1024
+class _Unreadable:
+    """The credentials could not be read."""
 
 
 class Connection:
     """One socket of a feed and everything that keeps it up. Single use: `start`, then `stop`.
 
-    ``user`` names the account in logs. ``authoriser`` is shared by all connections of an account.
-    """
+    ``user`` names the account in logs. ``authoriser`` is shared by all connections of an account, and
+    so should ``network`` be (without it, the connection makes one of its own from ``options``).
 
-    adapter: Adapter
-    feed: Feed
-    user: str
-    counters: ConnectionCounters
-    #: What the last change of state said.
-    message: str
+    A way through the states is in `openalgo_ws.feeds.life`; pauses are decided in
+    `openalgo_ws.feeds.retry`. There is no other layer that reconnects.
+    """
 
     def __init__(
         self,
@@ -106,39 +103,90 @@ class Connection:
         listener: ConnectionListener,
         sessions: Calendar,
         options: ConnectionOptions,
-        dialler: Dialler | None = None,
-        http: HttpCaller | None = None,
+        network: Network | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.adapter = adapter
+        self.feed = feed
+        self.user = user
+        self.counters = ConnectionCounters()
+        #: What the last change of state said.
+        self.message = ""
+        self._reactor = reactor
+        self._read_store = credentials
+        self._authoriser = authoriser
+        self._environment = environment
+        self._listener = listener
+        self._options = options
+        self._network = network or Network.of(reactor, environment, options)
+        self._log = Logger(namespace=f"openalgo_ws.feeds.{adapter.name}.{feed.name}.{user}")
+        self._timers = Timers(reactor)
+        self._retry = Retry(
+            environment,
+            first=options.backoff_first,
+            most=options.backoff_most,
+            settled_after=options.settled_after,
+            per_minute=options.attempts_per_minute,
+            too_many_wait=options.too_many_wait,
+        )
+        self._watchdog = Watchdog(reactor, environment, sessions, feed.keepalive.stall_after, self._stalled)
+        self._state = _State.IDLE
+        self._wanted: dict[Instrument, Wish] = {}
+        self._line: Line | None = None
+        #: Sockets that are not quite gone yet, the present one included.
+        self._lines: set[Line] = set()
+        self._awaiting_gone: list[Deferred[None]] = []
+        #: The steps before a dial, and a look at the credentials from outside them.
+        self._flow: Deferred[None] | None = None
+        self._review: Deferred[None] | None = None
+        self._review_again = False
+        #: Credentials of the last dial, those that the broker refused, and why.
+        self._used: dict[str, str] | None = None
+        self._refused: dict[str, str] | None = None
+        self._refusal = ""
+        self._authorised: Authorised | None = None
+        #: Whether a refusal may be followed by one dial at once; again after a login that lasted.
+        self._at_once = True
+        self._dialled_at = float("-inf")
+        self._live_since: float | None = None
 
     @property
     def state(self) -> ConnectionState:
         """Where the connection is in its life."""
-        raise NotImplementedError
+        return self._state
 
     @property
     def wanted(self) -> Mapping[Instrument, Wish]:
         """The target: everything that shall be held on this connection (read only, live)."""
-        raise NotImplementedError
+        return MappingProxyType(self._wanted)
 
     @property
     def credentials(self) -> Mapping[str, str] | None:
         """The credentials that the present (or last) dial was made with, before authorisation."""
-        raise NotImplementedError
+        return self._used
 
     @property
     def proven(self) -> bool:
         """LIVE, and a tick has come since the login or none is due (nothing wanted is in session)."""
-        raise NotImplementedError
+        return self._state is _State.LIVE and (self._watchdog.ticked or not self._watchdog.due)
+
+    # What the owner wants.
 
     def start(self) -> None:
         """Begin to dial. Once only."""
-        raise NotImplementedError
+        self._move(Signal.START, "started")
+        self._begin()
 
     def stop(self) -> Deferred[None]:
-        """Unsubscribe, close the socket, end every timer; fires when the socket is gone (at most
-        a second or two later). May be called again, and before `start`."""
-        raise NotImplementedError
+        """Unsubscribe, close the socket, end every timer; fires when the socket is gone (at most a
+        second or three later). May be called again, and before `start`."""
+        self._halt()
+        if self._review is not None:
+            self._review.cancel()
+        line, self._line = self._line, None
+        self._move(Signal.STOP, "stopped")
+        if line is not None:
+            line.retire()
+        return self._all_gone()
 
     def want(self, changes: Sequence[Change]) -> None:
         """Change the target; only ``instrument`` and ``new`` of each change count.
@@ -146,7 +194,16 @@ class Connection:
         Sent when LIVE, in batches of the feed's ``per_change`` and ``change_interval`` apart; what
         changed back before it was sent is not sent. After each login everything wanted is sent.
         """
-        raise NotImplementedError
+        for instrument, _, new in changes:
+            held = instrument in self._wanted
+            if new is not None:
+                self._wanted[instrument] = new
+            elif held:
+                del self._wanted[instrument]
+            if held != (new is not None):
+                self._watchdog.want(instrument.exchange, -1 if held else 1)
+        if self._line is not None:
+            self._line.changed(change.instrument for change in changes)
 
     def credentials_changed(self) -> None:
         """The account's credentials may have changed: read them.
@@ -155,8 +212,305 @@ class Connection:
         FAILED) or drop the socket and dial anew (LIVE and on the way there). Where they are the
         same, nothing is disturbed; out of AUTH_FAILED they are tried once more, at most every 30 s.
         """
-        raise NotImplementedError
+        if self._state in (_State.IDLE, _State.STOPPED):
+            return
+        if self._review is not None:
+            self._review_again = True
+            return
+        self._review = Deferred.fromCoroutine(self._look_at_credentials())
+        self._review.addErrback(self._review_broke).addBoth(self._review_done)
 
     def reconnect(self, message: str) -> None:
-        """Drop the socket now and dial again after the shortest pause (a move, an operator's wish)."""
-        raise NotImplementedError
+        """Drop the socket now and dial again after the shortest pause (a move, an operator's wish).
+        Nothing where there is no socket."""
+        if self._line is not None:
+            self._end_line()
+            self._over(Verdict(Cause.TRANSIENT, message), Life(live_for=1.0, ticked=True), "asked for")
+
+    # Before a dial.
+
+    def _begin(self, credentials: dict[str, str] | None = None) -> None:
+        """In AUTHORISING: take the steps to a dial, with credentials that were just read if given."""
+        if self._state is not _State.AUTHORISING:
+            return
+        self._flow = flow = Deferred.fromCoroutine(self._prepare(credentials))
+        flow.addErrback(self._flow_broke)
+
+    async def _prepare(self, given: dict[str, str] | None) -> None:
+        credentials: dict[str, str] | _Unreadable | None = given
+        if given is None:
+            credentials = await self._read()
+        if isinstance(credentials, _Unreadable):
+            self._lost(Verdict(Cause.TRANSIENT, "the credentials could not be read"), Life())
+            return
+        objection = self._objection(credentials)
+        if objection is None and given is None and self._refused is not None:
+            # Other credentials than those refused: at once, but not again and again.
+            if self._at_once:
+                self._at_once = False
+            else:
+                objection = f"{self._refusal}; other credentials are there and will be tried"
+        if objection is not None or credentials is None:
+            self._refuse(objection or "")
+            return
+        self._refused, self._used = None, credentials
+        try:
+            authorised = await self._authoriser.authorise(self.feed, credentials)
+        except AuthoriseFailed as failed:
+            self._authorised = None
+            self._over(failed.verdict, Life())
+            return
+        await self._all_gone()
+        self._dial(authorised)
+
+    async def _read(self) -> dict[str, str] | _Unreadable | None:
+        async def read() -> dict[str, str] | None:
+            credentials = await self._read_store()
+            return None if credentials is None else dict(credentials)
+
+        def failed(failure: Failure) -> _Unreadable:
+            if isinstance(failure.value, CancelledError):
+                failure.raiseException()
+            self._log.error("reading the credentials failed: {place}", place=place_of(failure))
+            return _Unreadable()
+
+        reading: Deferred[dict[str, str] | None] = Deferred.fromCoroutine(read())
+        reading.addTimeout(self._options.read_timeout, self._reactor)
+        return await reading.addErrback(failed)
+
+    def _objection(self, credentials: dict[str, str] | None) -> str | None:
+        """Why these credentials are not dialled with; None = they may be."""
+        if credentials is None:
+            return "there is no session: a login is needed"
+        missing = self.adapter.missing(credentials)
+        if missing:
+            return f"the session is incomplete: {', '.join(missing)}"
+        if credentials == self._refused:
+            return self._refusal
+        return None
+
+    def _refuse(self, objection: str) -> None:
+        if self._move(Signal.REFUSED, objection):
+            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
+
+    def _dial(self, authorised: Authorised) -> None:
+        self._authorised = authorised
+        if not self._options.verify_tls:
+            self._log.critical(
+                "THE BROKER'S CERTIFICATE IS NOT VERIFIED: anybody between here and {broker} can read"
+                " and change what passes (verification is switched off in the configuration)",
+                broker=self.adapter.title,
+            )
+        codec = self.feed.codec(authorised.credentials, self._environment)
+        line = Line(
+            clock=self._reactor,
+            feed=self.feed,
+            codec=codec,
+            dialler=self._network.dialler,
+            http=self._network.http,
+            counters=self.counters,
+            owner=self,
+            target=self._wanted,
+            log=self._log,
+        )
+        if not self._move(Signal.AUTHORISED, "dialling"):
+            return
+        self._dialled_at = self._reactor.seconds()
+        self._retry.dialled(self._dialled_at)
+        self.counters.dials += 1
+        self._line = line
+        try:
+            line.dial()
+        except BadAddress as bad:
+            self._line = None
+            self._over(Verdict(Cause.FATAL, str(bad)), Life())
+            return
+        self._lines.add(line)
+
+    # What the line says.
+
+    def line_opened(self, line: Line) -> None:
+        """The socket is open."""
+        self._move(Signal.OPENED, "logging in")
+
+    def line_logged_in(self, line: Line) -> None:
+        """Subscriptions may be sent."""
+        self._live_since = self.counters.last_login = self._reactor.seconds()
+        self.counters.logins += 1
+        self._watchdog.start()
+        self._move(Signal.LOGGED_IN, "live")
+
+    def line_ticked(self, ticks: Sequence[Tick]) -> None:
+        """Ticks came."""
+        self.counters.last_tick = self._watchdog.tick()
+        self._listener.ticked(self, ticks)
+
+    def line_ordered(self, update: OrderUpdate) -> None:
+        """An order update came."""
+        self._listener.ordered(self, update)
+
+    def line_rejected(self, rejected: Rejected) -> None:
+        """The broker refused something."""
+        self._listener.rejected(self, rejected)
+
+    def line_over(self, line: Line, verdict: Verdict) -> None:
+        """The line has ended by itself."""
+        self._line = None
+        self._over(verdict, self._life())
+
+    def line_gone(self, line: Line) -> None:
+        """Nothing is left of a socket."""
+        self._lines.discard(line)
+        if not self._lines:
+            waiting, self._awaiting_gone = self._awaiting_gone, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    # How things end.
+
+    def _life(self) -> Life:
+        if self._live_since is None:
+            return Life()
+        return Life(self._reactor.seconds() - self._live_since, self._watchdog.ticked)
+
+    def _end_line(self, *, politely: bool = True) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.end(politely=politely)
+
+    def _stalled(self, message: str) -> None:
+        if self._move(Signal.STALLED, message):
+            life = self._life()
+            self._end_line(politely=False)
+            self._over(Verdict(Cause.TRANSIENT, message), life, "stalled")
+
+    def _over(self, verdict: Verdict, life: Life, label: str = "") -> None:
+        """An attempt or a connection has ended: decide what follows."""
+        self._conclude(label or verdict.cause.value, life)
+        if verdict.cause in (Cause.TOKEN, Cause.PLAN):
+            self._doubt(verdict, life)
+        elif verdict.cause is Cause.FATAL:
+            self._refused, self._refusal = self._used, verdict.message
+            if self._move(Signal.BROKEN, verdict.message):
+                self._timers.set("recheck", self._options.recheck_interval, self._recheck)
+        else:
+            self._lost(verdict, life)
+
+    def _conclude(self, label: str, life: Life) -> None:
+        self._watchdog.stop()
+        self._live_since = None
+        self.counters.ended[label] += 1
+        if life.live_for >= self._options.settled_after:
+            self._at_once = True
+
+    def _lost(self, verdict: Verdict, life: Life) -> None:
+        pause = self._retry.pause(verdict, life, self._reactor.seconds())
+        if self._move(Signal.LOST, f"{verdict.message}; again in {pause:.1f} s"):
+            self._timers.set("wake", pause, self._wake)
+
+    def _wake(self) -> None:
+        if self._move(Signal.WAKE, "trying again"):
+            self._begin()
+
+    def _doubt(self, verdict: Verdict, life: Life) -> None:
+        """The broker does not accept what we came with: look for something else to come with."""
+        authorised = self._authorised
+        renewable = False
+        if authorised is not None and verdict.cause is Cause.TOKEN and self.feed.authorise is not None:
+            self._authoriser.refused(self.feed, authorised)
+            # A session that served before may only have aged: the credentials are not in doubt yet.
+            aged = not authorised.fresh or life.live_for > 0
+            renewable = self.feed.scope is Scope.SESSION and aged and self._at_once
+        if renewable:
+            self._at_once = False
+        else:
+            self._refused, self._refusal = self._used, verdict.message
+        if self._move(Signal.DOUBTED, verdict.message):
+            self._begin()
+
+    # While the credentials are refused, and when somebody says that they have changed.
+
+    def _recheck(self) -> None:
+        self._flow = flow = Deferred.fromCoroutine(self._look_again())
+        flow.addErrback(self._flow_broke)
+
+    async def _look_again(self) -> None:
+        credentials = await self._read()
+        if isinstance(credentials, _Unreadable) or self._objection(credentials) is not None:
+            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
+        elif self._move(Signal.RENEWED, "there are other credentials"):
+            self._begin(credentials)
+
+    async def _look_at_credentials(self) -> None:
+        again = True
+        while again:
+            self._review_again = False
+            credentials = await self._read()
+            if not isinstance(credentials, _Unreadable) and self._is_news(credentials):
+                self._renew(credentials)
+            again = self._review_again
+
+    def _is_news(self, credentials: dict[str, str] | None) -> bool:
+        if self._state not in _HELD_BACK:
+            return self._state is not _State.STOPPED and credentials != self._used
+        if self._objection(credentials) is None:
+            return True
+        rested = self._reactor.seconds() - self._dialled_at >= self._options.recheck_interval
+        if credentials is not None and credentials == self._refused and rested:
+            self._refused = None
+            return True
+        return False
+
+    def _renew(self, credentials: dict[str, str] | None) -> None:
+        life, had_line = self._life(), self._line is not None
+        self._halt()
+        self._end_line()
+        if had_line:
+            self._conclude("renewed", life)
+        if self._move(Signal.RENEWED, "the credentials have changed"):
+            self._begin(credentials)
+
+    def _halt(self) -> None:
+        """End whatever is under way except the socket and a review."""
+        self._timers.clear()
+        self._watchdog.stop()
+        flow, self._flow = self._flow, None
+        if flow is not None:
+            flow.cancel()
+
+    def _all_gone(self) -> Deferred[None]:
+        """Fires when no socket is left."""
+        if not self._lines:
+            return succeed(None)
+        gone: Deferred[None] = Deferred()
+        self._awaiting_gone.append(gone)
+        return gone
+
+    # Mistakes of ours, and the moves themselves.
+
+    def _flow_broke(self, failure: Failure) -> None:
+        if isinstance(failure.value, CancelledError):
+            return
+        self._log.error("a step failed: {place}", place=place_of(failure))
+        if self._state in _HELD_BACK:
+            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
+        elif self._state in (_State.AUTHORISING, _State.DIALLING):
+            self._end_line(politely=False)
+            self._over(Verdict(Cause.TRANSIENT, "an internal error (see the log)"), Life())
+
+    def _review_broke(self, failure: Failure) -> None:
+        if not isinstance(failure.value, CancelledError):
+            self._log.error("a look at the credentials failed: {place}", place=place_of(failure))
+
+    def _review_done(self, _: object) -> None:
+        self._review = None
+
+    def _move(self, signal: Signal, message: str) -> bool:
+        """Go to the next state and say so. False if a listener has since moved the connection on."""
+        before, state = self._state, next_state(self._state, signal)
+        self._state, self.message = state, message
+        if state is not before:
+            level = _LEVELS.get(state, LogLevel.info)
+            self._log.emit(level, "{state}: {message}", state=state.value, message=message)
+            self._listener.state_changed(self, state, message)
+        return self._state is state

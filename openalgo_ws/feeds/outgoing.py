@@ -80,12 +80,15 @@ class Outgoing:
 
     def _flush(self) -> None:
         batch = self._next_batch()
-        if batch:
-            self._not_before = self._clock.seconds() + self._limits.change_interval
-            self._ready = self._send(batch)
-        if self._pending:
-            self._schedule()
-        elif self._ready and self._drained is not None:
+        try:
+            if batch:
+                self._not_before = self._clock.seconds() + self._limits.change_interval
+                self._ready = self._send(batch)
+        finally:
+            # Also when a codec fails over one batch: the others are none the worse for it.
+            if self._pending:
+                self._schedule()
+        if not self._pending and self._ready and self._drained is not None:
             drained, self._drained = self._drained, None
             drained()
 

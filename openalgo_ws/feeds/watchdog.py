@@ -93,8 +93,8 @@ class Watchdog:
         self._live_since = None
         self._timers.clear()
 
-    def tick(self) -> None:
-        """Ticks came."""
+    def tick(self) -> float:
+        """Ticks came. Returns the time."""
         now = self._last_tick = self._clock.seconds()
         if (
             self._patience > self._stall_after
@@ -102,6 +102,7 @@ class Watchdog:
             and now >= self._live_since + self._stall_after
         ):
             self._patience = self._stall_after
+        return now
 
     def _look(self) -> None:
         now = self._clock.seconds()
