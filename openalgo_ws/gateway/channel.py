@@ -196,6 +196,10 @@ class Channel:
         if not self.interval:
             self._send(tick, now)
         elif now >= self._next_at:
+            if self._pending is not None:
+                # The window's end has come but the clock has not yet told: this one is newer.
+                self._pending = None
+                self.form.stats.conflated += 1
             self._send(tick, now)
             self._window(now)
         else:
@@ -208,7 +212,10 @@ class Channel:
         """The window has ended."""
         self._scheduled = False
         tick = self._pending
-        if tick is not None:
+        if now < self._next_at and (tick is not None or self._missed):
+            # A newer tick went out as the window ended and began another.
+            self._wake_at(self._next_at)
+        elif tick is not None:
             self._pending = None
             self._send(tick, now)
             self._window(now)

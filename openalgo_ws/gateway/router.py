@@ -331,6 +331,10 @@ class Router:
             channel.discard(outbox)
             self._prune(channel)
 
+    def outboxes(self) -> int:
+        """How many outboxes serve the clients; fewer than clients where some share."""
+        return len(set(self._outboxes.values()))
+
     def stop(self) -> None:
         """End every timer."""
         self._clock.stop()

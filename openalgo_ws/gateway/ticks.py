@@ -29,7 +29,7 @@ class _Checked(msgspec.Struct, gc=False):
     """What every foreign payload must have; the pass over it validates the rest as JSON."""
 
     ltp: float
-    timestamp: msgspec.Raw = msgspec.Raw(b"")
+    timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _Text = msgspec.Raw | msgspec.UnsetType
@@ -104,7 +104,7 @@ def read_foreign(payload: bytes, mode: Mode, now_ms: int) -> ForeignTick:
         raise ValueError("ltp is not finite")
     if not payload.isascii():
         payload.decode()
-    if checked.timestamp == b"":
+    if checked.timestamp is msgspec.UNSET:
         payload = payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
     return ForeignTick(mode, payload)
 

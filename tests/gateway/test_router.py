@@ -1,0 +1,368 @@
+"""Routing, trimming, sharing, conflation: the delivery rules (client protocol 1.7) without sockets."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openalgo_ws.bus.demand import UNTAGGED
+from openalgo_ws.tick import Mode
+from tests.gateway.support import Rig
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def test_a_tick_reaches_those_who_hold_it_and_nobody_else(rig: Rig) -> None:
+    holder, other = rig.writer(), rig.writer()
+    rig.hold(holder)
+    rig.hold(other, "INFY")
+    rig.publish(842.35)
+    ((_, message),) = holder.received
+    assert message == {
+        "type": "market_data",
+        "symbol": "SBIN",
+        "exchange": "NSE",
+        "mode": 1,
+        "broker": "zerodha",
+        "data": {"ltp": 842.35, "timestamp": 1_700_000_000_000},
+    }
+    assert other.received == []
+
+
+def test_another_feeds_tick_is_not_for_us(rig: Rig) -> None:
+    mine, theirs, untagged = rig.writer(), rig.writer(), rig.writer()
+    rig.hold(mine, feed="alice")
+    rig.hold(theirs, feed="bob")
+    rig.hold(untagged, feed=UNTAGGED)
+    rig.publish(1.0, feed="bob")
+    rig.foreign(b"NSE_SBIN_LTP", {"ltp": 2.0})
+    assert mine.ltps() == []
+    assert theirs.ltps() == [1.0]
+    assert untagged.ltps() == [2.0]
+
+
+def test_a_feed_cannot_name_itself_untagged(rig: Rig) -> None:
+    untagged = rig.writer()
+    rig.hold(untagged, feed=UNTAGGED)
+    rig.publish(1.0, feed=UNTAGGED)
+    assert untagged.received == []
+    assert rig.router.bus_stats.malformed == 1
+
+
+def test_a_richer_tick_serves_poorer_subscriptions_trimmed(rig: Rig) -> None:
+    writers = {mode: rig.writer() for mode in Mode}
+    for mode, writer in writers.items():
+        rig.hold(writer, mode=mode)
+    rig.publish(100.0, mode=Mode.DEPTH)
+    shown = {mode: writer.received[0][1] for mode, writer in writers.items()}
+    assert [shown[mode]["mode"] for mode in Mode] == [1, 2, 3]
+    assert set(shown[Mode.LTP]["data"]) == {"ltp", "timestamp"}
+    assert "depth" not in shown[Mode.QUOTE]["data"]
+    assert shown[Mode.QUOTE]["data"]["bid_price"] == 99.0
+    assert len(shown[Mode.DEPTH]["data"]["depth"]["buy"]) == 5
+
+
+def test_a_poorer_tick_does_not_pass_for_a_richer_one(rig: Rig) -> None:
+    quote = rig.writer()
+    rig.hold(quote, mode=Mode.QUOTE)
+    rig.publish(1.0, mode=Mode.LTP)
+    assert quote.received == []
+
+
+def test_no_more_levels_than_granted(rig: Rig) -> None:
+    five, twenty = rig.writer(), rig.writer()
+    rig.hold(five, mode=Mode.DEPTH, levels=5)
+    rig.hold(twenty, mode=Mode.DEPTH, levels=20)
+    rig.publish(100.0, mode=Mode.DEPTH, levels=20)
+    for writer, levels in ((five, 5), (twenty, 20)):
+        for side in writer.received[0][1]["data"]["depth"].values():
+            assert len(side) == levels
+    assert five.received[0][1]["data"]["bid_price"] == 99.0
+
+
+def test_one_symbol_in_two_modes_is_delivered_in_both(rig: Rig) -> None:
+    writer = rig.writer()
+    rig.hold(writer, mode=Mode.LTP)
+    rig.hold(writer, mode=Mode.QUOTE)
+    rig.publish(5.0, mode=Mode.QUOTE)
+    assert sorted(message["mode"] for _, message in writer.received) == [1, 2]
+
+
+def test_a_tick_is_encoded_once_however_many_take_it(rig: Rig) -> None:
+    for _ in range(50):
+        rig.hold(rig.writer())
+    rig.publish(1.0)
+    assert rig.router.stats.encoded == 1
+    assert rig.router.stats.deliveries == 50
+
+
+def test_nothing_is_encoded_for_nobody(rig: Rig) -> None:
+    writer = rig.writer()
+    channel = rig.hold(writer)
+    rig.router.unsubscribe(writer, channel)
+    rig.publish(1.0)
+    assert rig.router.stats.encoded == 0
+
+
+def test_the_last_value_comes_first_and_says_so(rig: Rig) -> None:
+    rig.hold(rig.writer(), mode=Mode.QUOTE)
+    rig.publish(7.0, mode=Mode.QUOTE)
+    late = rig.writer()
+    rig.hold(late)
+    ((_, message),) = late.received
+    assert message["snapshot"] is True
+    assert message["data"]["ltp"] == 7.0
+    rig.publish(8.0, mode=Mode.QUOTE)
+    assert "snapshot" not in late.received[1][1]
+
+
+def test_the_last_value_is_the_newest_that_fits_the_mode(rig: Rig) -> None:
+    rig.hold(rig.writer(), mode=Mode.DEPTH)
+    rig.publish(1.0, mode=Mode.DEPTH)
+    rig.publish(2.0, mode=Mode.LTP)
+    ltp, depth = rig.writer(), rig.writer()
+    rig.hold(ltp, mode=Mode.LTP)
+    rig.hold(depth, mode=Mode.DEPTH)
+    assert ltp.ltps() == [2.0]
+    assert depth.ltps() == [1.0]
+
+
+def test_last_values_are_forgotten_after_a_while(rig: Rig) -> None:
+    writer = rig.writer()
+    for feed in ("f", UNTAGGED):
+        channel = rig.hold(writer, feed=feed)
+        rig.router.unsubscribe(writer, channel)
+    rig.publish(1.0)
+    rig.clock.pump([100.0] * 4)
+    again = rig.writer()
+    rig.hold(again)
+    assert again.received == []
+
+
+def test_nothing_of_a_symbol_after_it_was_unsubscribed(rig: Rig) -> None:
+    writer, stays = rig.writer(), rig.writer()
+    channel = rig.hold(writer, throttle=0.05)
+    rig.hold(stays, throttle=0.05)
+    rig.publish(1.0)
+    rig.publish(2.0)
+    rig.router.unsubscribe(writer, channel)
+    rig.clock.advance(1.0)
+    assert writer.ltps() == [1.0]
+    assert stays.ltps() == [1.0, 2.0]
+
+
+def test_clients_that_hold_the_same_come_to_share_an_outbox(rig: Rig) -> None:
+    writers = [rig.writer() for _ in range(10)]
+    for writer in writers:
+        for symbol in ("SBIN", "INFY"):
+            rig.hold(writer, symbol)
+    rig.clock.pump([0.6] * 30)
+    assert rig.router.outboxes() == 1
+    rig.publish(1.0)
+    rig.publish(2.0, "INFY")
+    assert all(writer.ltps() == [1.0, 2.0] for writer in writers)
+
+    # One of them wants something else: it alone gets it, and the others don't notice.
+    rig.hold(writers[0], "TCS")
+    rig.publish(3.0, "TCS")
+    rig.publish(4.0)
+    assert writers[0].ltps() == [1.0, 2.0, 3.0, 4.0]
+    assert all(writer.ltps() == [1.0, 2.0, 4.0] for writer in writers[1:])
+    assert rig.router.outboxes() == 2
+
+
+def test_a_slow_client_leaves_the_others_alone_and_gets_the_latest(rig: Rig) -> None:
+    writers = [rig.writer() for _ in range(3)]
+    for writer in writers:
+        rig.hold(writer)
+        rig.hold(writer, "INFY")
+    rig.clock.pump([0.6] * 10)
+    slow = writers[0]
+    slow.paused = True
+    rig.router.overflowed(slow)
+    for i in range(1, 101):
+        rig.publish(float(i))
+        rig.publish(float(-i), "INFY")
+    assert slow.received == []
+    assert all(len(writer.received) == 200 for writer in writers[1:])
+
+    slow.paused = False
+    rig.router.drained(slow)
+    assert sorted(slow.ltps()) == [-100.0, 100.0]
+    rig.publish(101.0)
+    assert slow.ltps()[-1] == 101.0
+    rig.clock.pump([0.6] * 10)
+    assert rig.router.outboxes() == 1
+
+
+def test_a_client_that_goes_takes_nothing_with_it(rig: Rig) -> None:
+    first, second = rig.writer(), rig.writer()
+    for writer in (first, second):
+        rig.hold(writer)
+    rig.clock.pump([0.6] * 5)
+    rig.router.detach(first)
+    rig.publish(1.0)
+    assert second.ltps() == [1.0]
+    rig.router.detach(second)
+    rig.publish(2.0)
+    assert rig.router.outboxes() == 0
+
+
+def test_stop_ends_every_timer(rig: Rig) -> None:
+    writer = rig.writer()
+    channel = rig.hold(writer, throttle=1.0)
+    rig.publish(1.0)
+    rig.publish(2.0)
+    rig.router.unsubscribe(writer, channel)
+    rig.router.stop()
+    assert rig.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"ltp":"1"}',
+        b'{"ltp":null}',
+        b'{"ltp":true}',
+        b'{"ltp":NaN}',
+        b'{"ltp":1e999}',
+        b'{"ltp":1}{',
+        b'{"ltp":1,"x":"\xff"}',
+        b'{"ltp":1,"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    ],
+)
+def test_a_foreign_payload_without_a_finite_ltp_is_dropped(rig: Rig, payload: bytes) -> None:
+    writer = rig.writer()
+    rig.hold(writer, feed=UNTAGGED)
+    rig.foreign(b"NSE_SBIN_LTP", payload)
+    assert writer.received == []
+    assert rig.router.bus_stats.malformed == 1
+
+
+def test_a_foreign_tick_passes_as_it_came_and_poorer_modes_are_derived(rig: Rig) -> None:
+    writers = {mode: rig.writer() for mode in Mode}
+    for mode, writer in writers.items():
+        rig.hold(writer, "A_B", mode, feed=UNTAGGED)
+    data = {
+        "symbol": "A_B",
+        "mode": 3,
+        "ltp": 5,
+        "ltt": "10:15",
+        "average_price": 4.5,
+        "odd": {"x": [1]},
+        "depth": {"buy": [{"price": 1, "quantity": 2}], "sell": []},
+    }
+    rig.clock.advance(1.5)
+    rig.foreign(b"NSE_A_B_DEPTH", data)
+    shown = {mode: writer.received[0][1]["data"] for mode, writer in writers.items()}
+    assert shown[Mode.DEPTH] == {**data, "timestamp": 1500}
+    assert shown[Mode.QUOTE] == {"ltp": 5, "ltt": "10:15", "timestamp": 1500, "avg_trade_price": 4.5}
+    assert shown[Mode.LTP] == {"ltp": 5, "ltt": "10:15", "timestamp": 1500}
+
+
+def test_control_messages_go_to_control(rig: Rig) -> None:
+    rig.router.receive([[b"CACHE_INVALIDATE_ALL_x", b"{}"], [b"one frame"], [b"NSE_NOBODY_LTP", b"junk"]])
+    assert rig.control == [(b"CACHE_INVALIDATE_ALL_x", b"{}")]
+    assert rig.router.bus_stats.malformed == 1
+    assert rig.router.bus_stats.unwanted == 1
+
+
+# The law of throttling, for any course of events.
+
+tick = st.just(("tick", 0))
+wait = st.tuples(st.just("pass"), st.integers(1, 70))
+who = st.integers(0, 2)
+join = st.tuples(st.just("join"), who)
+anything = st.one_of(
+    tick, wait, join, *(st.tuples(st.just(kind), who) for kind in ("leave", "block", "unblock"))
+)
+
+
+class Course:
+    """Plays events to a router and three clients."""
+
+    def __init__(self, interval: float) -> None:
+        self.rig = Rig()
+        self.interval = interval
+        self.writers: list[Any] = [self.rig.writer() for _ in range(3)]
+        self.held: dict[int, Any] = {}
+        self.blocked: set[int] = set()
+        self.value = 0.0
+
+    def play(self, events: list[tuple[str, int]]) -> None:
+        for kind, argument in events:
+            getattr(self, kind.replace("pass", "wait"))(argument)
+        for index in list(self.blocked):
+            self.unblock(index)
+        self.rig.clock.pump([0.1] * 20)
+
+    def tick(self, _: int) -> None:
+        self.value += 1
+        self.rig.publish(self.value)
+
+    def wait(self, milliseconds: int) -> None:
+        self.rig.clock.pump([0.001] * milliseconds)
+
+    def join(self, index: int) -> None:
+        if index not in self.held:
+            self.held[index] = self.rig.hold(self.writers[index], throttle=self.interval)
+
+    def leave(self, index: int) -> None:
+        if index in self.held:
+            self.rig.router.unsubscribe(self.writers[index], self.held.pop(index))
+
+    def block(self, index: int) -> None:
+        if index not in self.blocked:
+            self.blocked.add(index)
+            self.writers[index].paused = True
+            self.rig.router.overflowed(self.writers[index])
+
+    def unblock(self, index: int) -> None:
+        if index in self.blocked:
+            self.blocked.discard(index)
+            self.writers[index].paused = False
+            self.rig.router.drained(self.writers[index])
+
+    def check(self) -> None:
+        """In order, and the last value of every burst has arrived."""
+        for index, writer in enumerate(self.writers):
+            ltps = writer.ltps()
+            assert ltps == sorted(ltps)
+            if index in self.held and ltps:
+                assert ltps[-1] == self.value
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(tick, wait, join), max_size=40), st.sampled_from([0, 50, 80]))
+def test_messages_keep_their_distance_and_the_last_arrives(
+    events: list[tuple[str, int]], throttle_ms: int
+) -> None:
+    course = Course(throttle_ms / 1000)
+    course.play([("join", 0), *events])
+    course.check()
+    for writer in course.writers:
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(writer.received)]
+        assert all(gap >= course.interval - 1e-6 for gap in gaps), gaps
+    if course.value:
+        assert course.writers[0].ltps()[-1] == course.value
+
+
+@settings(max_examples=300)
+@given(st.lists(anything, max_size=40), st.sampled_from([0, 50, 80]))
+def test_nothing_is_lost_when_clients_come_and_go_and_stall(
+    events: list[tuple[str, int]], throttle_ms: int
+) -> None:
+    course = Course(throttle_ms / 1000)
+    course.play([("join", 0), ("join", 1), *events])
+    course.check()
+    assert not [call for call in course.rig.clock.getDelayedCalls() if call.getTime() < 1.0]
