@@ -1,0 +1,140 @@
+"""What an adapter declares is complete and fits together."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openalgo_ws.adapter import AuthRow, BadRow, HttpRequest, MasterRow, SimulatorSide, Verdict
+from openalgo_ws.conformance import rig
+from openalgo_ws.tick import INDEX_EXCHANGES, Instrument, Mode, Wish
+
+EXCHANGES = INDEX_EXCHANGES | {"NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCO", "NCDEX", "CRYPTO"}
+
+
+def test_the_declarations_fit_together(subject):
+    adapter = subject.adapter
+    assert adapter.title
+    assert adapter.credential_fields or adapter.optional_fields or adapter.name == "deltaexchange"
+    assert not set(adapter.credential_fields) & set(adapter.optional_fields)
+    assert set(adapter.exchanges) <= EXCHANGES
+    assert set(adapter.depth_levels) <= EXCHANGES | {""}
+    for levels in adapter.depth_levels.values():
+        assert list(levels) == sorted(set(levels))
+    names = [feed.name for feed in adapter.feeds]
+    assert len(set(names)) == len(names)
+    assert any(feed.market for feed in adapter.feeds)
+    for feed in adapter.feeds:
+        assert feed.limits.per_connection > 0
+        assert feed.limits.connections > 0
+        assert feed.limits.per_change > 0
+        assert feed.market or feed.orders
+
+
+def test_every_wish_has_a_feed(subject):
+    adapter = subject.adapter
+    for instrument in [
+        *subject.instruments(),
+        *(
+            Instrument("X", exchange, "1", "X", brexchange)
+            for exchange, brexchange in adapter.exchanges.items()
+        ),
+    ]:
+        for wish in [Wish(Mode.LTP), Wish(Mode.QUOTE), *(Wish(Mode.DEPTH, n) for n in (1, 5, 20, 50, 200))]:
+            asked = adapter.source_depth(instrument.exchange, adapter.grant(instrument.exchange, wish))
+            routes = adapter.routes(instrument, asked)
+            assert routes
+            assert len({name for name, _ in routes}) == len(routes)
+            for name, share in routes:
+                assert adapter.feed(name).market
+                assert share.mode <= asked.mode
+            assert adapter.cost is None or adapter.cost(instrument, asked) >= 0
+
+
+def test_the_simulator_has_the_credentials_that_the_adapter_needs(subject):
+    adapter = subject.adapter
+    assert adapter.simulator is not None
+    assert issubclass(adapter.simulator, SimulatorSide)
+    assert adapter.missing(adapter.simulator.demo_credentials) == []
+
+
+def test_the_master_is_fetched_over_https(subject):
+    for credentials in ({}, dict(subject.adapter.simulator.demo_credentials)):
+        files = subject.adapter.master_files(credentials)
+        assert files
+        for name, request in files.items():
+            assert name
+            assert isinstance(request, HttpRequest)
+            assert request.url.startswith("https://")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503])
+def test_every_refusal_has_a_verdict(subject, status):
+    for feed in subject.adapter.feeds:
+        codec = rig.make_codec(subject.adapter, feed, rig.FixedEnvironment())
+        for body in (b"", b"{}", b'{"error":', b"\xff" * 40):
+            assert isinstance(codec.refused(status, {}, body), Verdict)
+
+
+@pytest.mark.parametrize("code", [None, 1000, 1001, 1006, 1008, 1011, 4000, 4001])
+def test_every_close_has_a_verdict(subject, code):
+    for feed in subject.adapter.feeds:
+        codec = rig.make_codec(subject.adapter, feed, rig.FixedEnvironment())
+        for reason in ("", "token expired", "é" * 40):
+            assert isinstance(codec.closed(code, reason), Verdict)
+
+
+anything = st.text(max_size=30) | st.sampled_from(
+    ["a:b", "a:::b", "a:::b:::c", "a:::b:::c:::d", "x.e30.y", ":"]
+)
+
+
+@given(data=st.data())
+def test_any_row_of_the_platform_gives_credentials(subject, data):
+    row = AuthRow(
+        name=data.draw(anything),
+        auth=data.draw(anything),
+        feed_token=data.draw(anything),
+        user_id=data.draw(anything),
+        secret_api_key=data.draw(anything),
+        aux=data.draw(st.lists(anything, max_size=4)),
+    )
+    names = ["BROKER_API_KEY", "BROKER_API_SECRET", "BROKER_API_KEY_MARKET", "BROKER_API_SECRET_MARKET"]
+    env = data.draw(st.dictionaries(st.sampled_from(names), anything))
+    credentials = subject.adapter.from_row(row, env)
+    allowed = {*subject.adapter.credential_fields, *subject.adapter.optional_fields}
+    assert set(credentials) <= allowed
+    assert all(isinstance(value, str) and value for value in credentials.values())
+
+
+def damaged(text: bytes, data: st.DataObject) -> bytes:
+    """A fragment of a master with some of its bytes replaced, removed or added."""
+    result = bytearray(text)
+    for _ in range(data.draw(st.integers(0, 6))):
+        place = data.draw(st.integers(0, max(0, len(result) - 1)))
+        junk = data.draw(
+            st.sampled_from([b"", b'"', b",", b"\n", b"\xff", b"|", b"{", b"NaN", b"-1", b"1e999"])
+        )
+        result[place : place + data.draw(st.integers(0, 3))] = junk
+    return bytes(result)
+
+
+@given(data=st.data())
+def test_any_master_gives_rows_and_bad_rows(subject, data):
+    case = data.draw(st.sampled_from(subject.cases("master")))
+    text = data.draw(st.binary(max_size=200) | st.builds(lambda: damaged(case["rows"].encode(), data)))
+    for row in subject.adapter.parse_master(case["file"], text):
+        assert isinstance(row, (MasterRow, BadRow))
+        if isinstance(row, BadRow):
+            assert row.line >= 1
+            assert row.reason
+        else:
+            instrument = subject.adapter.instrument(row)
+            assert instrument.exchange in subject.adapter.exchanges
+            assert instrument.symbol
+            assert instrument.token
+
+
+def test_a_master_row_loads_into_an_instrument_of_the_exchanges_declared(subject):
+    for case in subject.cases("master"):
+        for expected in case["expect"]:
+            assert expected["exchange"] in subject.adapter.exchanges
