@@ -1,0 +1,115 @@
+"""A WebSocket client for tests: what comes is waited for, never slept for."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
+
+TIMEOUT = 10
+
+
+class Closed(Exception):
+    """The server closed the connection."""
+
+
+class Client(WebSocketClientProtocol):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: Deferred[Client] = Deferred()
+        self.closed: Deferred[int] = Deferred()
+        self.code: int | None = None
+        self.reason: str | None = None
+        self.pongs = 0
+        self._arrived: deque[dict[str, Any]] = deque()
+        self._waiting: deque[Deferred[dict[str, Any]]] = deque()
+        self._gone: Deferred[None] = Deferred()
+
+    def onOpen(self) -> None:
+        self.opened.callback(self)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        message = json.loads(payload)
+        if self._waiting:
+            self._waiting.popleft().callback(message)
+        else:
+            self._arrived.append(message)
+
+    def onPong(self, payload: bytes) -> None:
+        self.pongs += 1
+
+    def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        self.code, self.reason = code, reason
+        if not self.opened.called:
+            self.opened.errback(Closed(code, reason))
+        self.closed.callback(code)
+        for waiting in self._waiting:
+            waiting.errback(Closed(code, reason))
+        self._gone.callback(None)
+
+    def request(self, **request: Any) -> None:
+        self.sendMessage(json.dumps(request).encode())
+
+    def next(self) -> Deferred[dict[str, Any]]:
+        """The next message."""
+        arrived: Deferred[dict[str, Any]] = Deferred()
+        if self._arrived:
+            arrived.callback(self._arrived.popleft())
+        elif self.code is not None:
+            arrived.errback(Closed(self.code, self.reason))
+        else:
+            self._waiting.append(arrived)
+            arrived.addTimeout(TIMEOUT, reactor)
+        return arrived
+
+    async def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request; its answer is the next message."""
+        self.request(**request)
+        return await self.next()
+
+    def silent(self) -> bool:
+        """Whether nothing has come that was not asked for."""
+        return not self._arrived
+
+    async def all_said(self) -> list[dict[str, Any]]:
+        """What the server has said until now: everything before the answer to a ping."""
+        self.request(action="ping", _pingId="all said")
+        said = []
+        while (message := await self.next()).get("_pingId") != "all said":
+            said.append(message)
+        return said
+
+    def end_code(self) -> Deferred[int]:
+        """The close code, when the server has closed."""
+        return self.closed.addTimeout(TIMEOUT, reactor)
+
+    def end(self) -> Deferred[None]:
+        if self.code is None:
+            self.transport.abortConnection()
+        return self._gone
+
+
+async def connect(
+    port: int, *, tls: Any = None, subprotocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
+) -> Client:
+    """A connected client."""
+    scheme = "ws" if tls is None else "wss"
+    factory = WebSocketClientFactory(
+        f"{scheme}://localhost:{port}/any/path",
+        protocols=list(subprotocols),
+        headers=headers or {},
+        reactor=reactor,
+    )
+    factory.protocol = Client
+    factory.noisy = False
+    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+    if tls is not None:
+        endpoint = wrapClientTLS(tls, endpoint)
+    client: Client = await endpoint.connect(factory)
+    await client.opened.addTimeout(TIMEOUT, reactor)
+    return client
