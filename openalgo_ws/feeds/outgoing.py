@@ -35,7 +35,7 @@ class Outgoing:
         self._send = send
         self._timers = Timers(clock)
         #: Insertion order is the order of sending.
-        self._pending: dict[Instrument, None] = dict.fromkeys(target)
+        self._pending: dict[Instrument, None] = {}
         self._held: dict[Instrument, Wish] = {}
         self._not_before = 0.0
         self._ready = True
@@ -48,6 +48,7 @@ class Outgoing:
 
     def start(self) -> None:
         """The login is through: everything wanted goes out."""
+        self._pending = dict.fromkeys(self._target)
         self._schedule()
 
     def stop(self) -> None:
