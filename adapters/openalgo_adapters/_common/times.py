@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 
 from openalgo_adapters._common.values import BadValue
 
@@ -13,7 +15,11 @@ IST = timezone(timedelta(hours=5, minutes=30), "IST")
 #: Capitals as OpenAlgo's symbols have them. Not from strftime, which follows the locale.
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
-_NUMBER_OF_MONTH = {name: number for number, name in enumerate(MONTHS, 1)}
+_DATE = re.compile(
+    r"(?:(?P<y>[0-9]{4})-(?P<m>[0-9]{2})-(?P<d>[0-9]{2})"
+    r"|(?P<day>[0-9]{1,2})[-/ ]?(?P<month>[A-Za-z]{3}|[0-9]{1,2})[-/ ]?(?P<year>[0-9]{4}|[0-9]{2}))"
+    r"(?:[T ].*)?"
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,25 +32,22 @@ def ist_ms(text: str, layout: str = "%Y-%m-%d %H:%M:%S") -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+@lru_cache(maxsize=4096)
 def parse_date(text: str) -> date:
-    """A date in any of the ways the masters write it.
+    """A date in any of the ways the masters write it; a time of day after it is dropped.
 
-    ``2025-12-30`` (anything after the day is dropped: ``2025-12-30T14:30:00``, ``2025-12-30 14:30``),
-    ``30-DEC-2025``, ``30Dec2025``, ``30 Dec 25``, ``30-12-2025``, ``30/12/2025``.
+    ``2025-12-30``, ``2025-12-30T14:30:00``, ``30-DEC-2025``, ``30Dec2025``, ``30 Dec 25``,
+    ``30-12-2025``, ``30/12/2025``. (Not ``20251230``: `datetime.strptime` tells that from 20-12-2530.)
     """
-    text = text.strip()
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        raise BadValue("not a date")
+    year, month, day = found["y"] or found["year"], found["m"] or found["month"], found["d"] or found["day"]
     try:
-        if text[4:5] == "-":
-            return date.fromisoformat(text[:10])
-        day, rest = text[:2], text[2:].lstrip("-/ ")
-        month = _NUMBER_OF_MONTH.get(rest[:3].upper())
-        if month is None:
-            month, rest = int(rest[:2]), rest[2:]
-        else:
-            rest = rest[3:]
-        year = rest.lstrip("-/ ")[:4].rstrip()
-        if not year.isascii() or not year.isdigit() or len(year) not in (2, 4):
-            raise BadValue("not a date")
-        return date(int(year) + (2000 if len(year) == 2 else 0), month, int(day))
+        return date(
+            int(year) + (2000 if len(year) == 2 else 0),
+            int(month) if month.isdigit() else MONTHS.index(month.upper()) + 1,
+            int(day),
+        )
     except ValueError:
         raise BadValue("not a date") from None

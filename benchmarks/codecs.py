@@ -1,0 +1,151 @@
+"""Decoding speed of every installed adapter: ticks per second on one core.
+
+    python benchmarks/codecs.py [ADAPTER …] [--seconds S] [--instruments N]
+
+The frames are made by the adapter's own simulator side, one message for a cycle of N instruments
+(or as many messages as the broker would send), and decoded over and over. The best of three runs
+counts. The exit code is 1 if a codec is below the floor: 100,000 LTP and 30,000 five-level depth
+ticks a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from random import Random
+
+from rich.console import Console
+from rich.table import Table
+
+from openalgo_ws.adapter import Adapter, Feed
+from openalgo_ws.conformance.loopback import Loopback
+from openalgo_ws.conformance.rig import StillMarket, asked, pick_feed
+from openalgo_ws.registry import AdapterBroken, Registry
+from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick, Wish
+
+FLOOR = {Mode.LTP: 100_000, Mode.DEPTH: 30_000}
+RUNS = 3
+
+
+def instruments(adapter: Adapter, count: int) -> list[Instrument]:
+    """Shares under made-up tokens of the shape that most brokers use."""
+    exchange = next(name for name in ("NSE", *adapter.exchanges) if name in adapter.exchanges)
+    return [
+        # The low byte of a Kite token is the segment; elsewhere the number means nothing.
+        Instrument(
+            f"SHARE{n}", exchange, str(256 * (1000 + n) + 1), f"SHARE{n}", adapter.exchanges[exchange], 0.05
+        )
+        for n in range(count)
+    ]
+
+
+def tick(instrument: Instrument, chance: Random) -> Tick:
+    """A complete tick with a book of five levels."""
+    paise = chance.randrange(5_000, 500_000, 5)
+
+    def side(way: int) -> list[Level]:
+        return [
+            Level((paise + way * 5 * n) / 100, chance.randint(1, 5000), chance.randint(1, 50))
+            for n in range(1, 6)
+        ]
+
+    return Tick(
+        instrument,
+        Mode.DEPTH,
+        ltp=paise / 100,
+        open=paise / 100,
+        high=(paise + 100) / 100,
+        low=(paise - 100) / 100,
+        close=paise / 100,
+        volume=chance.randint(1, 10_000_000),
+        last_trade_quantity=chance.randint(1, 500),
+        avg_trade_price=paise / 100,
+        total_buy_quantity=chance.randint(1, 1_000_000),
+        total_sell_quantity=chance.randint(1, 1_000_000),
+        oi=chance.randint(1, 1_000_000),
+        upper_circuit=(paise + 1000) / 100,
+        lower_circuit=(paise - 1000) / 100,
+        ltt=1_795_405_800_000,
+        exchange_timestamp=1_795_405_800_000,
+        depth=Depth(side(-1), side(1)),
+    )
+
+
+def measure(adapter: Adapter, feed: Feed, wishes: list[tuple[Instrument, Wish]], seconds: float) -> float:
+    """Ticks a second: decoded ticks of subscribed instruments over the time inside the codec."""
+    chance = Random(1)
+    loop = Loopback(adapter, feed, StillMarket(instrument for instrument, _ in wishes))
+    for start in range(0, len(wishes), feed.limits.per_change):
+        loop.subscribe(wishes[start : start + feed.limits.per_change])
+    frames: list[str | bytes] = []
+    for _ in range(3):
+        loop.frames.clear()
+        loop.tick([tick(instrument, chance) for instrument, _ in wishes])
+        frames += loop.frames
+    received = loop.codec.received
+    per_round = sum(isinstance(event, Tick) for frame in frames for event in received(frame))
+    if not per_round:
+        raise RuntimeError("the simulator's frames give no ticks")
+    best = 0.0
+    for _ in range(RUNS):
+        gc.collect()
+        rounds, elapsed, start = 0, 0.0, time.perf_counter()
+        while elapsed < seconds:
+            for frame in frames:
+                received(frame)
+            rounds += 1
+            elapsed = time.perf_counter() - start
+        best = max(best, rounds * per_round / elapsed)
+    return best
+
+
+def row(adapter: Adapter, count: int, seconds: float) -> dict[Mode, float]:
+    """One adapter in all three modes."""
+    speeds = {}
+    for mode in Mode:
+        shares = instruments(adapter, count)
+        feed = pick_feed(adapter, shares[0], mode, 5)
+        wishes = [
+            (share, dict(adapter.routes(share, asked(adapter, share, mode, 5)))[feed.name])
+            for share in shares[: feed.limits.per_connection]
+        ]
+        speeds[mode] = measure(adapter, feed, wishes, seconds)
+    return speeds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Decoding speed of the installed adapters.")
+    parser.add_argument("adapters", nargs="*", help="only these (all)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each run (0.5)")
+    parser.add_argument("--instruments", type=int, default=100, help="in one cycle (100)")
+    options = parser.parse_args()
+
+    registry = Registry()
+    table = Table("adapter", *(f"{mode.title} ticks/s" for mode in Mode), "µs a depth tick", "")
+    slow = False
+    for name in options.adapters or registry.names():
+        try:
+            adapter = registry.load(name)
+        except AdapterBroken as problem:
+            table.add_row(name, "", "", "", "", str(problem))
+            continue
+        if adapter.simulator is None:
+            table.add_row(name, "", "", "", "", "no simulator side")
+            continue
+        speeds = row(adapter, options.instruments, options.seconds)
+        below = [mode.title for mode, floor in FLOOR.items() if speeds[mode] < floor]
+        slow = slow or bool(below)
+        table.add_row(
+            name,
+            *(f"{speeds[mode]:,.0f}" for mode in Mode),
+            f"{1e6 / speeds[Mode.DEPTH]:.2f}",
+            f"below the floor: {', '.join(below)}" if below else "",
+        )
+    Console().print(table)
+    return int(slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

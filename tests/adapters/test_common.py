@@ -1,0 +1,239 @@
+"""The toolbox that the brokers share."""
+
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from math import isfinite
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openalgo_adapters._common import naming, orders, rows, times, values
+from openalgo_adapters._common.values import BadValue
+from openalgo_ws.adapter import BadRow, MasterRow
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("value", "result"), [("1573.15", 1573.15), (" -4 ", -4.0), (7, 7.0), ("1e3", 1000.0), (0.05, 0.05)]
+    )
+    def test_numbers(self, value, result):
+        assert values.number(value) == result
+        assert type(values.number(value)) is float
+
+    @pytest.mark.parametrize(
+        "value", ["", "NaN", "inf", "1e999", "1_000", "12x", None, True, [], {}, float("nan"), 10**400]
+    )
+    def test_what_is_no_number(self, value):
+        with pytest.raises(BadValue):
+            values.number(value)
+
+    @pytest.mark.parametrize(
+        ("value", "result"), [("75", 75), ("75.00", 75), (75.0, 75), (-3, -3), ("-3", -3)]
+    )
+    def test_whole_numbers(self, value, result):
+        assert values.integer(value) == result
+        assert type(values.integer(value)) is int
+
+    @pytest.mark.parametrize("value", ["1.5", 0.1, "²", "", None, False, "9" * 400])
+    def test_what_is_no_whole_number(self, value):
+        with pytest.raises(BadValue):
+            values.integer(value)
+
+    def test_large_whole_numbers_are_exact(self):
+        assert values.integer("9007199254740993") == 9007199254740993
+
+    @pytest.mark.parametrize("value", [None, "", "  ", "-"])
+    def test_nothing_is_none(self, value):
+        assert values.maybe_number(value) is None
+        assert values.maybe_integer(value) is None
+
+    def test_text(self):
+        assert [values.text(value) for value in (" a ", None, 7, 7.0)] == ["a", "", "7", "7"]
+
+    @given(json_values)
+    def test_only_bad_value_is_raised(self, value):
+        for read in (values.number, values.integer, values.text, values.maybe_number, values.maybe_integer):
+            try:
+                result = read(value)
+            except BadValue:
+                continue
+            assert result is None or isinstance(result, str) or isfinite(result)
+
+    @given(st.text() | st.binary())
+    def test_any_text_is_json_or_bad(self, data):
+        with suppress(BadValue):
+            assert isinstance(values.json_object(data), dict)
+
+    @pytest.mark.parametrize("data", ["[" * 100_000, '{"a":' * 100_000, "\ud800", b"\xff", "1e999"])
+    def test_json_that_is_a_trap(self, data):
+        with pytest.raises(BadValue):
+            values.json_object(data)
+
+
+class TestTimes:
+    def test_indian_time(self):
+        assert times.ist_ms("2021-07-05 10:41:27") == 1625461887000
+        assert times.ist_ms("05-Jul-2021 10:41:27", "%d-%b-%Y %H:%M:%S") == 1625461887000
+
+    @pytest.mark.parametrize("text", ["", "2021-07-05", "2021-02-30 00:00:00", "yesterday"])
+    def test_what_is_no_time(self, text):
+        with pytest.raises(BadValue):
+            times.ist_ms(text)
+
+    @given(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1)))
+    def test_milliseconds_are_exact(self, moment):
+        moment = moment.replace(microsecond=0)
+        expected = (moment - datetime(1970, 1, 1) - timedelta(hours=5, minutes=30)) // timedelta(
+            milliseconds=1
+        )
+        assert times.ist_ms(moment.isoformat(" ")) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "2025-12-30",
+            "2025-12-30T14:30:00",
+            "2025-12-30 14:30",
+            "30-DEC-2025",
+            "30-Dec-25",
+            "30Dec2025",
+            "30 Dec 2025",
+            "30DEC25",
+            "30-12-2025",
+            "30/12/2025",
+            " 30/12/25 ",
+        ],
+    )
+    def test_dates(self, text):
+        assert times.parse_date(text) == date(2025, 12, 30)
+
+    @given(st.text(max_size=14))
+    def test_any_text_is_a_date_or_bad(self, text):
+        with suppress(BadValue):
+            assert isinstance(times.parse_date(text), date)
+
+    @pytest.mark.parametrize("text", ["", "0", "31-FEB-2025", "30-12-025", "30122025x9", "DEC", "--------"])
+    def test_what_is_no_date(self, text):
+        with pytest.raises(BadValue):
+            times.parse_date(text)
+
+
+class TestNaming:
+    DAY = date(2025, 12, 5)
+
+    def test_names_of_derivatives(self):
+        assert naming.expiry_text(self.DAY) == "05-DEC-25"
+        assert naming.future_symbol("NIFTY", self.DAY) == "NIFTY05DEC25FUT"
+        assert naming.option_symbol("NIFTY", self.DAY, 26000.0, "CE") == "NIFTY05DEC2526000CE"
+        assert naming.option_symbol("ITC", self.DAY, 402.5, "PE") == "ITC05DEC25402.5PE"
+
+    @pytest.mark.parametrize(
+        ("strike", "text"),
+        [
+            (26000, "26000"),
+            (402.5, "402.5"),
+            (90.25, "90.25"),
+            (0.1, "0.1"),
+            (1e16, "1" + "0" * 16),
+            (0.00001, "0.00001"),
+        ],
+    )
+    def test_strikes(self, strike, text):
+        assert naming.strike_text(strike) == text
+
+    def test_squeezed(self):
+        assert naming.squeeze("Nifty Mid-Cap 50") == "NIFTYMIDCAP50"
+
+    def test_index_names_belong_to_their_exchange(self):
+        names = naming.IndexNames(
+            [("NSE_INDEX", "Nifty 50", "NIFTY")], key=naming.squeeze, otherwise=lambda name: name.upper()
+        )
+        assert names.symbol("NSE_INDEX", "NIFTY-50") == "NIFTY"
+        assert names.symbol("BSE_INDEX", "Nifty 50") == "NIFTY 50"
+
+    def test_every_shipped_table_has_its_columns(self):
+        names = naming.IndexNames.load("openalgo_adapters.zerodha")
+        assert names.symbol("NSE_INDEX", "NIFTY BANK") == "BANKNIFTY"
+
+
+def parse(row: rows.Row) -> MasterRow | None:
+    if row.text("kind", "EQ") == "skip":
+        return None
+    return MasterRow(
+        symbol=row.text("name"),
+        brsymbol=row.text("name"),
+        name=row.text("name"),
+        exchange="NSE",
+        brexchange="NSE",
+        token=str(row.integer("token")),
+        tick_size=row.number("tick", 0.0),
+    )
+
+
+class TestRows:
+    def names(self, result):
+        return [row.symbol if isinstance(row, MasterRow) else (row.line, row.reason) for row in result]
+
+    def test_good_rows_and_broken_ones(self):
+        data = b'token,name,tick\r\n1,A,0.05\r\nx,B,0.05\r\n\r\n2,"C, D",\r\n'
+        data += b'3,E\r\n4,"F,0.05\r\n5,\xff,0\r\n6,G,1'
+        assert self.names(rows.read_csv(data, parse)) == [
+            "A",
+            (3, "token: not a number"),
+            "C, D",
+            (6, "2 columns instead of 3"),
+            (7, "quotes do not match"),
+            (8, "not UTF-8"),
+            "G",
+        ]
+
+    def test_without_a_header(self):
+        data = b"1|A|skip\n2|B|EQ\n"
+        assert self.names(rows.read_csv(data, parse, columns=["token", "name", "kind"], delimiter="|")) == [
+            "B"
+        ]
+
+    def test_a_column_that_is_missing_is_named(self):
+        assert self.names(rows.read_csv(b"token\n1", parse)) == [(2, "no column name")]
+
+    def test_a_byte_order_mark_is_no_part_of_a_name(self):
+        assert self.names(rows.read_csv(b"\xef\xbb\xbftoken,name\n1,A", parse)) == ["A"]
+
+    def test_objects(self):
+        items = [{"token": 1, "name": "A"}, "B", {"token": "2", "name": None}, {"token": 3.5, "name": "D"}]
+        assert self.names(rows.read_objects(items, parse)) == [
+            "A",
+            (2, "not a JSON object"),
+            "",
+            (4, "token: not a whole number"),
+        ]
+
+    def test_dates_name_their_column(self):
+        with pytest.raises(BadValue, match="expiry: not a date"):
+            rows.Row({"expiry": "soon"}).date("expiry")
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_rows_or_bad_rows(self, data):
+        for row in rows.read_csv(b"token,name\n" + data, parse):
+            assert isinstance(row, (MasterRow, BadRow))
+
+
+class TestOrders:
+    TABLE = {"TRIGGER PENDING": "trigger pending", "COMPLETE": "complete"}
+
+    def test_states(self):
+        assert orders.order_status(" Trigger  pending ", self.TABLE) == "trigger pending"
+        assert orders.order_status("VALIDATING", self.TABLE) == "open"
+        with pytest.raises(BadValue):
+            orders.order_status(None, self.TABLE)
+
+    def test_nothing_is_zero(self):
+        assert (orders.quantity(None), orders.quantity(""), orders.quantity("5")) == (0, 0, 5)
+        assert (orders.price(None), orders.price(""), orders.price("5.5")) == (0.0, 0.0, 5.5)
