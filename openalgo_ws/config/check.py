@@ -1,0 +1,70 @@
+"""What one setting asks of another."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from openalgo_ws.config.errors import SettingsError
+from openalgo_ws.config.settings import Settings
+
+__all__ = ["check", "is_loopback", "stays_on_loopback"]
+
+
+def check(settings: Settings) -> None:
+    """SettingsError if two settings contradict each other."""
+    if settings.zmq_mode == "connect" and not settings.zmq_endpoints:
+        raise SettingsError("ZMQ_MODE", "connect", "needs ZMQ_ENDPOINTS, which is not set")
+    if settings.throttle_ms < settings.throttle_min_ms:
+        raise SettingsError(
+            "WS_THROTTLE_MS", str(settings.throttle_ms), "allowed is WS_THROTTLE_MIN_MS or more"
+        )
+    for endpoint in settings.endpoints():
+        if stays_on_loopback(endpoint):
+            continue
+        where = "WS_LISTEN" if settings.listen else "WEBSOCKET_HOST"
+        value = endpoint if settings.listen else settings.websocket_host
+        if settings.demo:
+            raise SettingsError(where, value, "the demo listens on loopback only, such as 127.0.0.1")
+        if not settings.auth_required:
+            raise SettingsError(
+                where, value, "with AUTH_REQUIRED=false only loopback is allowed, such as 127.0.0.1"
+            )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address as written can be reached from this machine alone."""
+    if address == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def stays_on_loopback(endpoint: str) -> bool:
+    """Whether a Twisted server endpoint accepts connections of this machine alone.
+
+    Endpoints whose address isn't in the string (systemd, plug-ins) count as open to others.
+    """
+    kind, arguments = _arguments(endpoint)
+    if kind == "unix":
+        return True
+    return kind in ("tcp", "tcp6", "ssl") and is_loopback(arguments.get("interface", ""))
+
+
+def _arguments(endpoint: str) -> tuple[str, dict[str, str]]:
+    """The kind and the named arguments of an endpoint string; a backslash quotes what follows it."""
+    parts = [""]
+    quoted = False
+    for character in endpoint:
+        if quoted:
+            parts[-1] += character
+            quoted = False
+        elif character == "\\":
+            quoted = True
+        elif character == ":":
+            parts.append("")
+        else:
+            parts[-1] += character
+    named = (part.partition("=") for part in parts[1:])
+    return parts[0], {name: value for name, equals, value in named if equals}
