@@ -19,6 +19,7 @@ from openalgo_ws.adapter import (
     FeedCodec,
     HttpRequest,
     HttpResponse,
+    MasterRow,
     Send,
     SimulatorSide,
 )
@@ -78,6 +79,19 @@ class StillMarket:
     def last(self, instrument: Instrument) -> Tick:
         known = self._last.get((instrument.exchange, instrument.token))
         return _nothing(instrument) if known is None else known
+
+    def rows(self) -> Iterable[MasterRow]:
+        for one in self._instruments:
+            yield MasterRow(
+                symbol=one.symbol,
+                brsymbol=one.brsymbol,
+                name=one.symbol,
+                exchange=one.exchange,
+                brexchange=one.brexchange,
+                token=one.token,
+                lotsize=one.lotsize,
+                tick_size=one.tick_size,
+            )
 
 
 def _nothing(instrument: Instrument) -> Tick:
