@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from jsonschema import Draft202012Validator
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 
 TIMEOUT = 10
+SCHEMA = Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "protocol.schema.json").read_text())
+)
 
 
 class Closed(Exception):
@@ -26,6 +31,7 @@ class Client(WebSocketClientProtocol):
         self.code: int | None = None
         self.reason: str | None = None
         self.pongs = 0
+        self._checked = 0
         self._arrived: deque[dict[str, Any]] = deque()
         self._waiting: deque[Deferred[dict[str, Any]]] = deque()
         self._gone: Deferred[None] = Deferred()
@@ -35,6 +41,10 @@ class Client(WebSocketClientProtocol):
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         message = json.loads(payload)
+        if "type" in message and self._checked < 100:
+            # Everything but the flat format's own shapes; a flood is a flood of the same.
+            self._checked += 1
+            SCHEMA.validate(message)
         if self._waiting:
             self._waiting.popleft().callback(message)
         else:

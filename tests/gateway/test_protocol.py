@@ -267,9 +267,7 @@ async def test_orders_go_to_their_own_user_once(server, dial) -> None:
             "message": "Subscribed to order updates",
         }
     assert server.demand.orders == {"alice", "bob"}
-    update = (
-        b'{"type":"order_update","user_id":"alice","orderid":"1","order_status":"open","filled_quantity":0}'
-    )
+    update = b'{"type":"order_update","user_id":"alice","orderid":"1","order_status":"open"}'
     done = update.replace(b"open", b"complete")
     server.gateway.receive(
         [
