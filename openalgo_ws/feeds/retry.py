@@ -16,7 +16,7 @@ _WORKED_AFTER = 1.0
 #: The first and the longest pause after an eviction, and the life after which all is forgiven.
 _EVICTED_FIRST = 5.0
 _EVICTED_MOST = 300.0
-_EVICTED_FORGIVEN = 600.0
+_EVICTED_FORGIVEN = 1800.0
 _TOO_MANY_MOST = 600.0
 
 
@@ -37,8 +37,9 @@ class Retry:
     cap stays for what comes after). All others together are dialled at most ``per_minute`` times in
     any minute, whatever the draw.
     "Too many connections" waits as long as the broker says or ``too_many_wait``, twice that the
-    next time in a row. After an eviction the pause begins at 5 s and grows to 5 minutes unless a
-    login lasts 10 minutes: two that evict each other soon leave each other alone.
+    next time in a row. After an eviction the pause begins at 5 s and grows to 5 minutes (and as much
+    again by the draw) unless a login lasts half an hour: two that evict each other soon leave each
+    other alone.
     """
 
     def __init__(

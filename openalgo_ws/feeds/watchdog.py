@@ -102,6 +102,7 @@ class Watchdog:
             and now >= self._live_since + self._stall_after
         ):
             self._patience = self._stall_after
+            self._look()
         return now
 
     def _look(self) -> None:

@@ -195,6 +195,7 @@ class FakeLink:
         self.pings: list[bytes] = []
         self.closed = ""
         self.over = False
+        self.answers_pings = True
         #: Whether a polite close is answered.
         self.answers_close = True
 
@@ -204,6 +205,13 @@ class FakeLink:
 
     def ping(self, payload: bytes) -> None:
         self.pings.append(payload)
+        if self.answers_pings:
+            self.clock.callLater(0, self.pong, payload)
+
+    def pong(self, payload: bytes) -> None:
+        if not self.over:
+            self.listener.heard(6)
+            self.listener.ponged(payload)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         self.closed = self.closed or "politely"
@@ -322,8 +330,8 @@ class Heard:
 class World:
     """A connection and everything round it, in the test's hands."""
 
-    def __init__(self) -> None:
-        self.clock = Clock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self.environment = FakeEnvironment(self.clock, 1_795_000_000.0)
         self.dialler = FakeDialler(self.clock)
         self.http = FakeHttp()
@@ -347,7 +355,7 @@ class World:
             adapter=adapter_with(feed),
             feed=feed,
             user="trader",
-            credentials=self.store.read,
+            credentials=lambda: self.store.read(),
             authoriser=self.authoriser,
             environment=self.environment,
             listener=self.heard,
