@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from openalgo_ws.gateway.frames import text_frame
+from openalgo_ws.gateway.frames import deflated_text_frame, text_frame
 from openalgo_ws.gateway.ticks import RoutedTick
 from openalgo_ws.tick import Mode
 
@@ -19,13 +19,15 @@ __all__ = ["Channel", "ChannelKey", "Clock", "Encoder", "Form", "Line", "Sink", 
 
 
 class ChannelKey(msgspec.Struct, frozen=True):
-    """What a subscription asks of a line. ``interval`` is the throttle in seconds."""
+    """What a subscription asks of a line. ``interval`` is the throttle in seconds; ``deflate`` says
+    that the client's messages are compressed."""
 
     mode: Mode
     levels: int
     format: str
     broker: str | None
     interval: float
+    deflate: bool = False
 
 
 class Encoder(Protocol):
@@ -76,6 +78,7 @@ class Form:
     __slots__ = (
         "_encoder",
         "_frame",
+        "_pack",
         "_tick",
         "broker",
         "channels",
@@ -96,20 +99,21 @@ class Form:
         #: Whatever of the message does not change from tick to tick; the encoder's own.
         self.head: bytes | None = None
         self._encoder = encoder
+        self._pack = deflated_text_frame if key.deflate else text_frame
         self._tick: RoutedTick | None = None
         self._frame = b""
 
     def frame(self, tick: RoutedTick) -> bytes:
         """The tick as a WebSocket frame."""
         if tick is not self._tick:
-            self._frame = text_frame(self._encoder(self.line, self, tick, False))
+            self._frame = self._pack(self._encoder(self.line, self, tick, False))
             self._tick = tick
             self.stats.encoded += 1
         return self._frame
 
     def snapshot(self, tick: RoutedTick) -> bytes:
         """The same, marked as the last known value."""
-        return text_frame(self._encoder(self.line, self, tick, True))
+        return self._pack(self._encoder(self.line, self, tick, True))
 
 
 class Channel:
@@ -286,7 +290,7 @@ class Line:
         self.exchange = exchange
         #: by_mode[m]: the channels that a tick of mode m serves.
         self.by_mode: tuple[tuple[Channel, ...], ...] = ((), (), (), ())
-        self._forms: dict[tuple[Mode, int, str, str | None], Form] = {}
+        self._forms: dict[tuple[Mode, int, str, str | None, bool], Form] = {}
         self._serial = 0
         #: The last tick of each mode, with its place in the order of arrival.
         self._last: list[tuple[int, RoutedTick] | None] = [None, None, None, None]
@@ -310,7 +314,7 @@ class Line:
 
     def channel(self, key: ChannelKey, encoder: Encoder, stats: Stats, clock: Clock) -> Channel:
         """The channel of that key, made if it isn't there."""
-        form_key = (key.mode, key.levels, key.format, key.broker)
+        form_key = (key.mode, key.levels, key.format, key.broker, key.deflate)
         form = self._forms.get(form_key)
         if form is None:
             form = self._forms[form_key] = Form(self, key, encoder, stats)

@@ -54,6 +54,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     high_water: int = 256 * 1024
     ping_interval: float = 20.0
     ping_timeout: float = 20.0
+    compression: bool = False
     version: str = ""
 
 

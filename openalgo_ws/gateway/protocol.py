@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress
@@ -80,7 +81,8 @@ class ClientProtocol(WebSocketServerProtocol):
         context = self.factory.context
         context.router.attach(self._writer)
         self.factory.clients.add(self)
-        self._session = Session(context, self, self._writer, self._address, self._format)
+        deflate = self.websocket_extensions_in_use != []
+        self._session = Session(context, self, self._writer, self._address, self._format, deflate)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A whole message; requests are text."""
@@ -168,6 +170,7 @@ class ClientFactory(WebSocketServerFactory):
             allowedOrigins=list(origins),
             allowNullOrigin="*" in origins,
             webStatus=False,
+            perMessageCompressionAccept=_accept_compression if settings.compression else None,
         )
 
     def full(self) -> bool:
@@ -197,6 +200,17 @@ class ClientFactory(WebSocketServerFactory):
         done: Deferred[None] = Deferred()
         self._waiting.append(done)
         return done
+
+
+def _accept_compression(offers: list[Any]) -> PerMessageDeflateOfferAccept | None:
+    """Accept permessage-deflate where the client does not ask for a window of its own size: our
+    messages are compressed once for all who take them."""
+    for offer in offers:
+        if isinstance(offer, PerMessageDeflateOffer) and not offer.request_max_window_bits:
+            return PerMessageDeflateOfferAccept(
+                offer, request_no_context_takeover=bool(offer.accept_no_context_takeover)
+            )
+    return None
 
 
 def _host(transport: Any) -> str:

@@ -56,12 +56,19 @@ class Session:
     log = Logger()
 
     def __init__(
-        self, context: Context, port: ClientPort, writer: ClientWriter, address: str, format: str
+        self,
+        context: Context,
+        port: ClientPort,
+        writer: ClientWriter,
+        address: str,
+        format: str,
+        deflate: bool = False,
     ) -> None:
         self.context = context
         self.writer = writer
         self.address = address
         self.format = format
+        self.deflate = deflate
         self.holdings = Holdings()
         self.user: str | None = None
         self.broker: str | None = None

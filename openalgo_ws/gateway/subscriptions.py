@@ -137,6 +137,7 @@ class Subscriptions:
             session.format,
             granted.broker if granted.broker is not None else session.broker,
             interval,
+            session.deflate,
         )
         channel = router.subscribe(session.writer, granted.feed, item.symbol, item.exchange, key)
         hold = _hold(item, granted)

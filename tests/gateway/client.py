@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
+from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateResponseAccept
 from jsonschema import Draft202012Validator
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -105,7 +106,12 @@ class Client(WebSocketClientProtocol):
 
 
 async def connect(
-    port: int, *, tls: Any = None, subprotocols: tuple[str, ...] = (), headers: dict[str, str] | None = None
+    port: int,
+    *,
+    tls: Any = None,
+    subprotocols: tuple[str, ...] = (),
+    headers: dict[str, str] | None = None,
+    compression: bool = False,
 ) -> Client:
     """A connected client."""
     scheme = "ws" if tls is None else "wss"
@@ -117,6 +123,11 @@ async def connect(
     )
     factory.protocol = Client
     factory.noisy = False
+    if compression:
+        factory.setProtocolOptions(
+            perMessageCompressionOffers=[PerMessageDeflateOffer()],
+            perMessageCompressionAccept=PerMessageDeflateResponseAccept,
+        )
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port)
     if tls is not None:
         endpoint = wrapClientTLS(tls, endpoint)

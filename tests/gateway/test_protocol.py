@@ -415,6 +415,23 @@ async def test_shutdown_says_goodbye(server, dial) -> None:
         assert await client.end_code() == 1001
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_compression_is_declined_unless_set(serve, dial, accepted) -> None:
+    server = serve(compression=accepted)
+    clients = [await dial(server, "alice-key", compression=offered) for offered in (True, True, False)]
+    assert [bool(c.websocket_extensions_in_use) for c in clients] == [accepted, accepted, False]
+    for client in clients:
+        await client.ask(action="subscribe", symbols=["NSE:SBIN"], mode=3)
+    for value in (1.0, 2.0):
+        server.publish(value, mode=Mode.DEPTH)
+    for client in clients:
+        said = await client.all_said()
+        assert [message["data"]["ltp"] for message in said] == [1.0, 2.0]
+    # Once for the plain clients, once for all compressed ones.
+    assert server.gateway.router.stats.encoded == (4 if accepted else 2)
+
+
 @pytest_twisted.ensureDeferred
 async def test_without_authentication(serve, dial) -> None:
     server = serve(auth_required=False)
