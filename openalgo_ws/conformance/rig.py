@@ -57,14 +57,21 @@ class FixedEnvironment:
 
 
 class StillMarket:
-    """A market of given instruments. The last tick of each is what `show` was told, or all zero."""
+    """A market of given instruments. The last tick of each is what `show` was told, or all zero.
 
-    def __init__(self, instruments: Iterable[Instrument] = ()) -> None:
+    ``rows`` is the instrument master behind them; without it, one is made up from the instruments.
+    """
+
+    def __init__(self, instruments: Iterable[Instrument] = (), rows: Iterable[MasterRow] = ()) -> None:
         self._instruments = list(instruments)
+        self._rows = list(rows) or [_row(instrument) for instrument in self._instruments]
         self._last: dict[tuple[str, str], Tick] = {}
 
     def instruments(self) -> Iterable[Instrument]:
         return iter(self._instruments)
+
+    def rows(self) -> Iterable[MasterRow]:
+        return iter(self._rows)
 
     def find(self, token: str, exchange: str | None = None) -> Instrument | None:
         for instrument in self._instruments:
@@ -80,18 +87,19 @@ class StillMarket:
         known = self._last.get((instrument.exchange, instrument.token))
         return _nothing(instrument) if known is None else known
 
-    def rows(self) -> Iterable[MasterRow]:
-        for one in self._instruments:
-            yield MasterRow(
-                symbol=one.symbol,
-                brsymbol=one.brsymbol,
-                name=one.symbol,
-                exchange=one.exchange,
-                brexchange=one.brexchange,
-                token=one.token,
-                lotsize=one.lotsize,
-                tick_size=one.tick_size,
-            )
+
+def _row(instrument: Instrument) -> MasterRow:
+    return MasterRow(
+        symbol=instrument.symbol,
+        brsymbol=instrument.brsymbol,
+        name=instrument.symbol,
+        exchange=instrument.exchange,
+        brexchange=instrument.brexchange,
+        token=instrument.token,
+        lotsize=instrument.lotsize,
+        tick_size=instrument.tick_size,
+        instrumenttype="EQ",
+    )
 
 
 def _nothing(instrument: Instrument) -> Tick:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from openalgo_ws.adapter import AuthRow, BadRow, HttpRequest, MasterRow, SimulatorSide, Verdict
 from openalgo_ws.conformance import rig
+from openalgo_ws.conformance.loopback import as_received
 from openalgo_ws.tick import INDEX_EXCHANGES, Instrument, Mode, Wish
 
 EXCHANGES = INDEX_EXCHANGES | {"NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCO", "NCDEX", "CRYPTO"}
@@ -106,6 +107,13 @@ def test_any_row_of_the_platform_gives_credentials(subject, data):
     assert all(isinstance(value, str) and value for value in credentials.values())
 
 
+def test_a_login_that_is_stored_is_read_again(subject):
+    adapter = subject.adapter
+    credentials = dict(adapter.simulator.demo_credentials)
+    row = AuthRow(name="demo", broker=adapter.name, **adapter.row_for(credentials))
+    assert adapter.credentials_from(row, {}) == credentials
+
+
 def damaged(text: bytes, data: st.DataObject) -> bytes:
     """A fragment of a master with some of its bytes replaced, removed or added."""
     result = bytearray(text)
@@ -132,6 +140,22 @@ def test_any_master_gives_rows_and_bad_rows(subject, data):
             assert instrument.exchange in subject.adapter.exchanges
             assert instrument.symbol
             assert instrument.token
+
+
+def test_the_master_that_the_simulator_serves_can_be_read(subject):
+    """Where it serves one: all rows of its market, in the words of its vectors, and nothing broken."""
+    adapter = subject.adapter
+    rows = [MasterRow(**row) for case in subject.cases("master") for row in case["expect"]]
+    market = rig.StillMarket([adapter.instrument(row) for row in rows], rows)
+    side = rig.simulator_for(adapter, market, rig.FixedEnvironment())
+    parsed = []
+    for name, request in adapter.master_files(side.credentials).items():
+        answer = side.http(as_received(request))
+        if answer.status != 200:
+            assert answer.status == 404
+            continue
+        parsed += adapter.parse_master(name, answer.body)
+    assert parsed == [] or sorted(parsed, key=repr) == sorted(rows, key=repr)
 
 
 def test_a_master_row_loads_into_an_instrument_of_the_exchanges_declared(subject):

@@ -5,7 +5,17 @@ from struct import pack
 
 import pytest
 
-from openalgo_ws.adapter import Alive, AuthRow, Change, Malformed, MasterRow, OrderUpdate, Rejected, Verdict
+from openalgo_ws.adapter import (
+    Alive,
+    AuthRow,
+    Change,
+    HttpRequest,
+    Malformed,
+    MasterRow,
+    OrderUpdate,
+    Rejected,
+    Verdict,
+)
 from openalgo_ws.adapter.events import Cause
 from openalgo_ws.conformance.loopback import ConnectionRefused, Loopback
 from openalgo_ws.conformance.rig import FixedEnvironment, StillMarket
@@ -374,6 +384,21 @@ class TestServer:
             loop.tick([loop.market.last(SBIN)])
             loop.tick([loop.market.last(NIFTY)])
             assert [len(frame) - 4 for frame in loop.frames] == [share, index]
+
+    def test_it_serves_the_instrument_dump(self):
+        (request,) = ADAPTER.master_files({}).values()
+        answer = self.side(StillMarket([SBIN, NIFTY])).http(request)
+        rows = list(ADAPTER.parse_master("instruments.csv", answer.body))
+        assert [(row.symbol, row.exchange, row.token) for row in rows] == [
+            ("SBIN", "NSE", "779521"),
+            ("NIFTY", "NSE_INDEX", "256265"),
+        ]
+        assert (
+            self.side(StillMarket())
+            .http(HttpRequest(method="GET", url="https://api.kite.trade/orders"))
+            .status
+            == 404
+        )
 
     def test_the_heartbeat_is_one_byte_a_second(self):
         connection = Loopback(ADAPTER, FEED, StillMarket()).connection

@@ -24,6 +24,11 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in (("api_key", key), ("access_token", token)) if value}
 
 
+def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The pair as one string, as the platform keeps it."""
+    return {"auth": f"{credentials.get('api_key', '')}:{credentials.get('access_token', '')}"}
+
+
 adapter = Adapter(
     name="zerodha",
     title="Zerodha",
@@ -39,6 +44,7 @@ adapter = Adapter(
             orders=True,
         ),
     ),
+    # An index has the exchange of its shares; its segment in the dump is INDICES.
     exchanges={
         "NSE": "NSE",
         "BSE": "BSE",
@@ -48,11 +54,11 @@ adapter = Adapter(
         "BCD": "BCD",
         "MCX": "MCX",
         "NCO": "NCO",
-        "NSE_INDEX": "INDICES",
-        "BSE_INDEX": "INDICES",
-        "MCX_INDEX": "INDICES",
-        "CDS_INDEX": "INDICES",
-        "GLOBAL_INDEX": "INDICES",
+        "NSE_INDEX": "NSE",
+        "BSE_INDEX": "BSE",
+        "MCX_INDEX": "MCX",
+        "CDS_INDEX": "CDS",
+        "GLOBAL_INDEX": "GLOBAL",
     },
     depth_levels={
         "": (5,),
@@ -63,6 +69,7 @@ adapter = Adapter(
         "GLOBAL_INDEX": (),
     },
     from_row=from_row,
+    to_row=to_row,
     from_symtoken=from_symtoken,
     master_files=master_files,
     parse_master=parse_master,

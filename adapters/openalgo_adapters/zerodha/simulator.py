@@ -5,16 +5,23 @@ The offsets are those of "WebSocket streaming"; a packet is filled field by fiel
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from io import StringIO
 from struct import pack_into
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from openalgo_ws.adapter import (
     Accepted,
     Close,
     Environment,
+    HttpRequest,
+    HttpResponse,
     Market,
+    MasterRow,
     Order,
     Refused,
     SimulatorConnection,
@@ -40,6 +47,12 @@ _STATUS = {
 }
 
 
+_HEADER = (
+    "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,"
+    "instrument_type,segment,exchange\n"
+)
+
+
 class KiteServer(SimulatorSide):
     """ws.kite.trade for one api_key."""
 
@@ -63,6 +76,17 @@ class KiteServer(SimulatorSide):
         connection = KiteConnection(self.market, self._open)
         self._open.add(connection)
         return Accepted(connection)
+
+    def http(self, request: HttpRequest) -> HttpResponse:
+        """``GET /instruments``, which the broker answers without a login as well."""
+        path = urlsplit(request.url).path
+        if request.method != "GET" or path != "/instruments":
+            return HttpResponse(404)
+        text = StringIO()
+        text.write(_HEADER)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows(_dump_row(row) for row in self.market.rows())
+        return HttpResponse(200, text.getvalue().encode(), {"Content-Type": "text/csv"})
 
 
 class KiteConnection(SimulatorConnection):
@@ -223,3 +247,30 @@ def _order(order: Order, token: str) -> dict[str, Any]:
         "pending_quantity": order.pending_quantity,
         "unfilled_quantity": 0,
     }
+
+
+def _dump_row(row: MasterRow) -> tuple[object, ...]:
+    """A row of the instrument dump."""
+    kind = row.instrumenttype if row.instrumenttype in ("FUT", "CE", "PE") else "EQ"
+    if row.exchange.endswith("_INDEX"):
+        segment = "INDICES"
+    elif kind == "EQ":
+        segment = row.brexchange
+    else:
+        segment = f"{row.brexchange}-{'FUT' if kind == 'FUT' else 'OPT'}"
+    expiry = datetime.strptime(row.expiry, "%d-%b-%y").date().isoformat() if row.expiry else ""
+    token = int(row.token)
+    return (
+        token,
+        token // 256,
+        row.brsymbol,
+        row.name,
+        0,
+        expiry,
+        row.strike,
+        row.tick_size,
+        row.lotsize,
+        kind,
+        segment,
+        row.brexchange,
+    )
