@@ -216,9 +216,22 @@ class TestCommand:
         wrong.write_text(json.dumps(content))
         result = self.run(wrong)
         assert result.exit_code == 1
-        assert "FAIL" in result.stdout
+        assert len(result.stdout.splitlines()) == len(FILE.cases) + 1
+        assert "FAIL zerodha" not in self.run(VECTORS).stdout
+        assert "FAIL wrong inbound" in result.stdout
         assert "ticks[0].ltp: expected 842.351, got 842.35" in result.stdout
         assert result.stdout.splitlines()[-1] == f"{len(FILE.cases) - 1} passed, 1 failed"
+
+    def test_verbose_shows_every_difference(self, tmp_path):
+        content = json.loads(VECTORS.read_text())
+        case = next(case for case in content["cases"] if case["type"] == "inbound")
+        case["ticks"][0] |= {"ltp": 1.0, "volume": 1}
+        wrong = tmp_path / "wrong.json"
+        wrong.write_text(json.dumps(content))
+        assert "(and 1 more)" in self.run(wrong).stdout
+        shown = self.run("-v", wrong).stdout
+        assert "ticks[0].ltp: expected 1.0, got 842.35" in shown
+        assert "ticks[0].volume: missing (expected 1)" in shown
 
     def test_a_file_that_cannot_be_read_is_an_error_and_the_others_are_run(self, tmp_path):
         result = self.run(tmp_path / "absent.json", VECTORS)
