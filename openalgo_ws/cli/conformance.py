@@ -35,8 +35,8 @@ def conformance(context: click.Context, files: tuple[Path, ...], verbose: bool) 
         for result in results:
             click.echo(_line(path.stem, result))
             if verbose:
-                for problem in result.problems:
-                    click.echo(f"       {problem}")
+                for difference in result.problems:
+                    click.echo(f"       {difference}")
             passed += result.passed
             failed += not result.passed
     click.echo(f"{passed} passed, {failed} failed")
