@@ -106,6 +106,17 @@ class TestChange:
 
 
 class TestPackets:
+    @given(
+        st.integers(0, 0xFFFF_FFFF),
+        st.sampled_from([(1, 100, 2), (3, 10_000_000, 4), (6, 10_000, 4), (12, 10_000, 4)]),
+    )
+    def test_prices_are_exactly_those_of_the_sheet(self, raw, segment):
+        code, divisor, decimals = segment
+        token = 1000 * 256 + code
+        instrument = Instrument("X", "?", str(token))
+        (tick,) = codec(instrument).received(message(pack(">II", token, raw)))
+        assert tick.ltp == round(raw / divisor, decimals)
+
     def test_currency_futures_are_rounded_to_four_decimals(self):
         (tick,) = codec(USDINR).received(message(pack(">II", 317955, 902_875_321)))
         assert tick.ltp == 90.2875
