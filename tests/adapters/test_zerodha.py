@@ -4,6 +4,8 @@ import json
 from struct import pack
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openalgo_ws.adapter import (
     Alive,
