@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,13 +25,14 @@ from openalgo_ws.feeds.websocket import WebSocketClient, websocket_factory
 
 __all__ = ["SocketDialler"]
 
-#: How long a peer may take to answer our close frame, and to go after its own.
-_CLOSE_TIMEOUT = 1.0
+#: How long a peer may take to hang up after its own close frame, in seconds.
 _GONE_TIMEOUT = 0.25
 
 
 class SocketDialler:
-    """Opens the sockets of a broker. ``base_url`` is the operator's override."""
+    """Opens the sockets of a broker. ``base_url`` is the operator's override, ``close_timeout`` how
+    many seconds a peer may take to answer a close, or to finish the body of a refusal.
+    """
 
     def __init__(
         self,
@@ -40,7 +42,9 @@ class SocketDialler:
         trust: Trust,
         base_url: str | None = None,
         max_message: int = 8 * 1024 * 1024,
+        close_timeout: float = 1.0,
     ) -> None:
+        self._close_timeout = close_timeout
         self._reactor = reactor
         self._environment = environment
         self._trust = trust
@@ -52,11 +56,13 @@ class SocketDialler:
         address = resolve(dial.url, self._base_url)
         link: _SocketLink
         if dial.transport is Transport.STREAM:
-            link = _StreamLink(self._reactor, listener, address.secure)
+            link = _StreamLink(self._reactor, listener, self._close_timeout, address.secure)
         else:
             key = base64.b64encode(self._environment.random(16)).decode("ascii")
             head = request_head(dial, address, key)
-            link = _WebSocketLink(self._reactor, listener, dial, head, key, self._max_message)
+            client = _WebSocketLink(self._reactor, listener, self._close_timeout, head, key)
+            client.limit(dial.subprotocols, self._max_message)
+            link = client
         link.connect(self._endpoint(address))
         return link
 
@@ -70,7 +76,8 @@ class SocketDialler:
 class _SocketLink(ABC):
     """What both kinds of socket have in common: dialling, timers, an end that is told once."""
 
-    def __init__(self, reactor: FeedReactor, listener: LinkListener) -> None:
+    def __init__(self, reactor: FeedReactor, listener: LinkListener, close_timeout: float) -> None:
+        self._close_timeout = close_timeout
         self._timers = Timers(reactor)
         self._listener = listener
         self._connecting: Deferred[IProtocol] | None = None
@@ -147,24 +154,21 @@ class _WebSocketLink(_SocketLink):
     """A WebSocket: the other side of `WebSocketClient`."""
 
     def __init__(
-        self,
-        reactor: FeedReactor,
-        listener: LinkListener,
-        dial: Dial,
-        head: bytes,
-        key: str,
-        max_message: int,
+        self, reactor: FeedReactor, listener: LinkListener, close_timeout: float, head: bytes, key: str
     ) -> None:
-        super().__init__(reactor, listener)
+        super().__init__(reactor, listener, close_timeout)
         self._reactor = reactor
-        self._dial = dial
-        self._max_message = max_message
         self._protocol = WebSocketClient(self, head, key)
+        self._subprotocols: list[str] = []
+        self._max_message = 0
+
+    def limit(self, subprotocols: Sequence[str], max_message: int) -> None:
+        """What may be agreed on, and the longest message taken, in bytes."""
+        self._subprotocols = list(subprotocols)
+        self._max_message = max_message
 
     def _factory(self) -> Factory:
-        return websocket_factory(
-            self._reactor, self._protocol, list(self._dial.subprotocols), self._max_message
-        )
+        return websocket_factory(self._reactor, self._protocol, self._subprotocols, self._max_message)
 
     def send(self, data: str | bytes) -> None:
         if self._open:
@@ -180,7 +184,7 @@ class _WebSocketLink(_SocketLink):
             return
         self._open = False
         self._protocol.sendClose(code if code == 1000 or 3000 <= code <= 4999 else 1000, reason or None)
-        self._timers.set("close", _CLOSE_TIMEOUT, self.abort)
+        self._timers.set("close", self._close_timeout, self.abort)
 
     def ponged(self, payload: bytes) -> None:
         """From the protocol: a pong came."""
@@ -193,7 +197,7 @@ class _WebSocketLink(_SocketLink):
 
     def upgrade_refused(self) -> None:
         """From the protocol: the upgrade is refused; its body may take no longer than this."""
-        self._timers.set("body", _CLOSE_TIMEOUT, self.abort)
+        self._timers.set("body", self._close_timeout, self.abort)
 
     def _drop(self) -> None:
         self._protocol.drop()
@@ -202,8 +206,10 @@ class _WebSocketLink(_SocketLink):
 class _StreamLink(_SocketLink):
     """A bare stream: the other side of `_StreamClient`."""
 
-    def __init__(self, reactor: FeedReactor, listener: LinkListener, secure: bool) -> None:
-        super().__init__(reactor, listener)
+    def __init__(
+        self, reactor: FeedReactor, listener: LinkListener, close_timeout: float, secure: bool
+    ) -> None:
+        super().__init__(reactor, listener, close_timeout)
         self._protocol = _StreamClient(self, secure)
 
     def _factory(self) -> Factory:
@@ -222,7 +228,7 @@ class _StreamLink(_SocketLink):
             return
         self._open = False
         self._protocol.lose()
-        self._timers.set("close", _CLOSE_TIMEOUT, self.abort)
+        self._timers.set("close", self._close_timeout, self.abort)
 
     def _drop(self) -> None:
         self._protocol.drop()
