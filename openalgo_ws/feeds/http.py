@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import (
+    URI,
     Agent,
     ContentDecoderAgent,
     FileBodyProducer,
@@ -21,7 +23,8 @@ from twisted.web.client import (
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from zope.interface import implementer
 
 from openalgo_ws.adapter import HttpRequest, HttpResponse
 from openalgo_ws.feeds.address import Address, BadAddress, resolve
@@ -59,13 +62,10 @@ class BrokerHttp:
         largest: int = 16 * 1024 * 1024,
     ) -> None:
         self._reactor = reactor
+        self._trust = trust
         self._base_url = base_url
         self._timeout = timeout
         self._largest = largest
-        self._agent = ContentDecoderAgent(
-            Agent(reactor, contextFactory=trust, connectTimeout=timeout),
-            [(b"gzip", GzipDecoder)],
-        )
 
     def call(self, request: HttpRequest) -> Deferred[HttpResponse | None]:
         try:
@@ -76,52 +76,84 @@ class BrokerHttp:
             unsent: Deferred[HttpResponse | None] = Deferred()
             unsent.callback(None)
             return unsent
-        return self._within_time(
-            request, Deferred.fromCoroutine(self._exchange(request, address, headers, body))
-        )
+        way = _Way(self._trust.endpoint(self._reactor, address, self._timeout))
+        flow = Deferred.fromCoroutine(self._exchange(way, request, address, headers, body))
+        return self._within_time(way, request, flow)
 
     def _within_time(
-        self, request: HttpRequest, flow: Deferred[HttpResponse]
+        self, way: _Way, request: HttpRequest, flow: Deferred[HttpResponse]
     ) -> Deferred[HttpResponse | None]:
-        expired = False
+        unwanted = False
 
-        def expire() -> None:
-            nonlocal expired
-            expired = True
+        def give_up(_: object) -> None:
+            nonlocal unwanted
+            unwanted = True
             flow.cancel()
 
-        expiry = self._reactor.callLater(self._timeout, expire)
+        answer: Deferred[HttpResponse | None] = Deferred(give_up)
+        expiry = self._reactor.callLater(self._timeout, flow.cancel)
 
-        def settle(result: HttpResponse | Failure) -> HttpResponse | Failure | None:
+        def settle(result: HttpResponse | Failure) -> None:
+            expired = not expiry.active()
             if not expired:
                 expiry.cancel()
-            if isinstance(result, HttpResponse):
-                return result
-            if isinstance(result.value, CancelledError) and not expired:
-                return result
-            why = f"none in {self._timeout:g} s" if expired else reason_of(result)
-            self._log.warn("no answer to {request}: {why}", request=request, why=why)
-            return None
+            way.end()
+            if unwanted:
+                return
+            if isinstance(result, Failure):
+                why = f"none in {self._timeout:g} s" if expired else reason_of(result)
+                self._log.warn("no answer to {request}: {why}", request=request, why=why)
+                answer.callback(None)
+            else:
+                answer.callback(result)
 
-        return cast("Deferred[HttpResponse | None]", flow.addBoth(settle))
+        flow.addBoth(settle)
+        return answer
 
     async def _exchange(
-        self, request: HttpRequest, address: Address, headers: Headers, body: bytes | None
+        self, way: _Way, request: HttpRequest, address: Address, headers: Headers, body: bytes | None
     ) -> HttpResponse:
-        producer = None if body is None else FileBodyProducer(BytesIO(body))
+        agent = ContentDecoderAgent(Agent.usingEndpointFactory(self._reactor, way), [(b"gzip", GzipDecoder)])
         scheme = "https" if address.secure else "http"
-        response: IResponse = await self._agent.request(
+        response: IResponse = await agent.request(
             request.method.encode("ascii"),
             f"{scheme}://{address.netloc}{address.resource}".encode("ascii"),
             headers,
-            producer,
+            None if body is None else FileBodyProducer(BytesIO(body)),
         )
         content = await _collected(response, self._largest)
         fields = {
             name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
             for name, values in response.headers.getAllRawHeaders()
+            if values
         }
         return HttpResponse(response.code, content, fields)
+
+
+@implementer(IAgentEndpointFactory, IStreamClientEndpoint)
+class _Way:
+    """The one connection of a call. Twisted's own proxies know no way to drop it for certain."""
+
+    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+        self._endpoint = endpoint
+        self._protocol: Any = None
+
+    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+        return self
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self._endpoint.connect(protocolFactory).addCallback(self._keep)
+
+    def end(self) -> None:
+        """Drop the connection; harmless if it is gone."""
+        if self._protocol is not None:
+            transport = self._protocol.transport
+            # Under TLS, the TCP connection below it: that one may be dropped twice.
+            getattr(transport, "transport", transport).abortConnection()
+
+    def _keep(self, protocol: IProtocol) -> IProtocol:
+        self._protocol = protocol
+        return protocol
 
 
 class _BadRequest(ValueError):
@@ -146,7 +178,6 @@ class _Collector(TwistedProtocol):
         if self._size > self._largest:
             self._finish(Failure(_TooLong()))
             self._pieces.clear()
-            _abort(self.transport)
         else:
             self._pieces.append(data)
 
@@ -154,6 +185,10 @@ class _Collector(TwistedProtocol):
         # Without a Content-Length the end of the connection is the end of the body.
         whole = isinstance(reason.value, ResponseDone | PotentialDataLoss)
         self._finish(b"".join(self._pieces) if whole else reason)
+
+    def abandon(self) -> None:
+        """Nobody waits any more."""
+        self._done = None
 
     def _finish(self, result: bytes | Failure) -> None:
         done, self._done = self._done, None
@@ -166,18 +201,10 @@ class _Collector(TwistedProtocol):
 
 
 def _collected(response: IResponse, largest: int) -> Deferred[bytes]:
-    collector: _Collector
-    done: Deferred[bytes] = Deferred(lambda _: _abort(collector.transport))
+    done: Deferred[bytes] = Deferred(lambda _: collector.abandon())
     collector = _Collector(done, largest)
     response.deliverBody(collector)
     return done
-
-
-def _abort(transport: object) -> None:
-    # The transport of a body is a proxy that names this only in its newer versions.
-    abort = getattr(transport, "abortConnection", None)
-    if abort is not None:
-        abort()
 
 
 def _encoded(request: HttpRequest, address: Address) -> tuple[Headers, bytes | None]:

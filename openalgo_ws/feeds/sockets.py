@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHandshakeListener, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from openalgo_ws.adapter import Dial, Environment, Transport
-from openalgo_ws.feeds.address import Address, resolve
+from openalgo_ws.feeds.address import resolve
 from openalgo_ws.feeds.link import Closed, Ending, FeedReactor, Link, LinkListener, Unreachable
 from openalgo_ws.feeds.reasons import reason_of
 from openalgo_ws.feeds.timers import Timers
@@ -63,14 +62,8 @@ class SocketDialler:
             client = _WebSocketLink(self._reactor, listener, self._close_timeout, head, key)
             client.limit(dial.subprotocols, self._max_message)
             link = client
-        link.connect(self._endpoint(address))
+        link.connect(self._trust.endpoint(self._reactor, address))
         return link
-
-    def _endpoint(self, address: Address) -> IStreamClientEndpoint:
-        endpoint: IStreamClientEndpoint = HostnameEndpoint(self._reactor, address.host, address.port)
-        if address.secure:
-            endpoint = wrapClientTLS(self._trust.creator(address.host), endpoint)
-        return endpoint
 
 
 class _SocketLink(ABC):

@@ -1,10 +1,11 @@
-"""TLS towards brokers: whom we believe."""
+"""Ways to brokers, and whom we believe at the other end."""
 
 from __future__ import annotations
 
 from OpenSSL.SSL import Connection as TLSConnection
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IStreamClientEndpoint
 from twisted.internet.ssl import (
     Certificate,
     CertificateOptions,
@@ -12,13 +13,14 @@ from twisted.internet.ssl import (
     trustRootFromCertificates,
 )
 from twisted.protocols.tls import TLSMemoryBIOProtocol
-from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
+
+from openalgo_ws.feeds.address import Address
+from openalgo_ws.feeds.link import FeedReactor
 
 __all__ = ["Trust"]
 
 
-@implementer(IPolicyForHTTPS)
 class Trust:
     """Makes TLS clients that verify a peer's certificate and its host name.
 
@@ -41,9 +43,14 @@ class Trust:
             )
         return creator
 
-    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
-        """`IPolicyForHTTPS`: the same for HTTPS calls."""
-        return self.creator(hostname.decode("ascii"))
+    def endpoint(
+        self, reactor: FeedReactor, address: Address, timeout: float = 30.0
+    ) -> IStreamClientEndpoint:
+        """What connects to ``address``, by TLS where it says so."""
+        endpoint: IStreamClientEndpoint = HostnameEndpoint(reactor, address.host, address.port, timeout)
+        if address.secure:
+            endpoint = wrapClientTLS(self.creator(address.host), endpoint)
+        return endpoint
 
 
 @implementer(IOpenSSLClientConnectionCreator)
