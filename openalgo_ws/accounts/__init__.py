@@ -1,0 +1,1 @@
+"""Users, their API keys and their broker sessions: OpenAlgo's tables, read as they are."""
