@@ -125,7 +125,7 @@ class BrokerHttp:
         fields = {
             name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
             for name, values in response.headers.getAllRawHeaders()
-            if values
+            if any(values)
         }
         return HttpResponse(response.code, content, fields)
 
