@@ -1,0 +1,41 @@
+"""A client of the gateway: a core without I/O, and a Twisted service around it.
+
+    client = Client(reactor, "ws://127.0.0.1:8765", api_key, handler)
+    client.core.subscribe(["NSE:RELIANCE"], Mode.DEPTH)
+    client.startService()
+
+``handler`` is called with every event. A lost connection is made again, and what was subscribed is
+subscribed again.
+"""
+
+from openalgo_ws.client.core import (
+    Authenticated,
+    AuthenticationFailed,
+    ClientCore,
+    Event,
+    Malformed,
+    MarketData,
+    Notice,
+    ServerError,
+    Subscribed,
+    SubscriptionFailed,
+    parse_symbol,
+)
+from openalgo_ws.client.service import Client, Connected, Disconnected
+
+__all__ = [
+    "Authenticated",
+    "AuthenticationFailed",
+    "Client",
+    "ClientCore",
+    "Connected",
+    "Disconnected",
+    "Event",
+    "Malformed",
+    "MarketData",
+    "Notice",
+    "ServerError",
+    "Subscribed",
+    "SubscriptionFailed",
+    "parse_symbol",
+]
