@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
 from openalgo_ws.adapter import MasterRow
 from openalgo_ws.symbols.index import MAX_TEXT
 
-__all__ = ["fault", "from_columns"]
+__all__ = ["COLUMNS", "fault", "from_columns"]
+
+#: The columns that every master's table has.
+COLUMNS = MasterRow.__struct_fields__
 
 _NAMES = ("symbol", "exchange", "token")
 _TEXTS = (*_NAMES, "brsymbol", "brexchange", "name", "expiry", "instrumenttype")
@@ -50,28 +53,30 @@ def fault(row: MasterRow) -> str | None:
     return None
 
 
-def from_columns(columns: Mapping[str, Any]) -> MasterRow:
-    """A row of the platform's ``symtoken`` as it stands there, in our words.
+def from_columns(columns: Sequence[Any]) -> MasterRow:
+    """A row of a master's table, the columns in the order of `COLUMNS`, in our words.
 
     The platform leaves NULL, NaN, −1 or −0.01 where there is no strike, and ``-1`` or ``nan``
     where there is no expiry; here that is 0.0 and ``""``. A lot size that is not there is 1.
     """
-    contract_value = _number(columns["contract_value"])
-    expiry = _text(columns["expiry"])
-    lotsize = _number(columns["lotsize"])
+    (symbol, brsymbol, name, exchange, brexchange, token, expiry, strike, lotsize, kind, tick, value) = (
+        columns
+    )
+    expiry = _text(expiry)
+    lots = _number(lotsize)
     return MasterRow(
-        symbol=_text(columns["symbol"]),
-        brsymbol=_text(columns["brsymbol"]),
-        name=_text(columns["name"]),
-        exchange=_text(columns["exchange"]),
-        brexchange=_text(columns["brexchange"]),
-        token=_text(columns["token"]),
+        symbol=_text(symbol),
+        brsymbol=_text(brsymbol),
+        name=_text(name),
+        exchange=_text(exchange),
+        brexchange=_text(brexchange),
+        token=_text(token),
         expiry="" if expiry in _NONE_TEXTS else expiry,
-        strike=max(_number(columns["strike"]) or 0.0, 0.0),
-        lotsize=1 if lotsize is None else min(max(int(lotsize), 0), _MAX_LOT),
-        instrumenttype=_text(columns["instrumenttype"]),
-        tick_size=max(_number(columns["tick_size"]) or 0.0, 0.0),
-        contract_value=contract_value,
+        strike=max(_number(strike) or 0.0, 0.0),
+        lotsize=1 if lots is None else min(max(int(lots), 0), _MAX_LOT),
+        instrumenttype=_text(kind),
+        tick_size=max(_number(tick) or 0.0, 0.0),
+        contract_value=_number(value),
     )
 
 
@@ -87,6 +92,8 @@ def _fits(text: str) -> bool:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -96,6 +103,8 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
+    if value is None:
+        return None
     try:
         number = float(value if isinstance(value, int | float) else str(value))
     except (ValueError, OverflowError):
