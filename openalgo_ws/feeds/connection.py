@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger, LogLevel
@@ -25,9 +24,11 @@ from openalgo_ws.adapter import (
 from openalgo_ws.feeds.address import BadAddress
 from openalgo_ws.feeds.authoriser import Authorised, Authoriser
 from openalgo_ws.feeds.counters import ConnectionCounters
+from openalgo_ws.feeds.credentials import CredentialDesk, ReadCredentials, Unreadable
 from openalgo_ws.feeds.life import ConnectionState, Signal, next_state
 from openalgo_ws.feeds.line import Line
 from openalgo_ws.feeds.link import FeedReactor
+from openalgo_ws.feeds.listener import ConnectionListener
 from openalgo_ws.feeds.options import ConnectionOptions, Network
 from openalgo_ws.feeds.reasons import place_of
 from openalgo_ws.feeds.retry import Life, Retry
@@ -44,10 +45,6 @@ __all__ = [
     "ReadCredentials",
 ]
 
-#: Reads an account's credentials from the store, bypassing every cache; None = there are none.
-#: Called before every dial, and every 30 s while the broker refuses those that are there.
-ReadCredentials = Callable[[], Awaitable[Mapping[str, str] | None]]
-
 _State = ConnectionState
 #: States that last until the credentials change.
 _HELD_BACK = frozenset({_State.AUTH_FAILED, _State.FAILED})
@@ -57,27 +54,6 @@ _LEVELS = {
     _State.AUTH_FAILED: LogLevel.error,
     _State.FAILED: LogLevel.error,
 }
-
-
-class ConnectionListener(Protocol):
-    """Who hears of a connection. Calls come on the reactor thread and must not raise."""
-
-    def state_changed(self, connection: Connection, state: ConnectionState, message: str) -> None:
-        """The connection is in another state; ``message`` is for people and holds no secret."""
-
-    def ticked(self, connection: Connection, ticks: Sequence[Tick]) -> None:
-        """All ticks of one received frame, in order."""
-
-    def ordered(self, connection: Connection, update: OrderUpdate) -> None:
-        """An order update came."""
-
-    def rejected(self, connection: Connection, rejected: Rejected) -> None:
-        """The broker refused something. The instruments stay in `Connection.wanted` (and would be
-        asked for again after a reconnect) until the listener takes them out with `want`."""
-
-
-class _Unreadable:
-    """The credentials could not be read."""
 
 
 class Connection:
@@ -112,13 +88,13 @@ class Connection:
         #: What the last change of state said.
         self.message = ""
         self._reactor = reactor
-        self._read_store = credentials
         self._authoriser = authoriser
         self._environment = environment
         self._listener = listener
         self._options = options
         self._network = network or Network.of(reactor, environment, options)
         self._log = Logger(namespace=f"openalgo_ws.feeds.{adapter.name}.{feed.name}.{user}")
+        self._desk = CredentialDesk(reactor, adapter, credentials, options.read_timeout, self._log)
         self._timers = Timers(reactor)
         self._retry = Retry(
             environment,
@@ -139,10 +115,6 @@ class Connection:
         self._flow: Deferred[None] | None = None
         self._review: Deferred[None] | None = None
         self._review_again = False
-        #: Credentials of the last dial, those that the broker refused, and why.
-        self._used: dict[str, str] | None = None
-        self._refused: dict[str, str] | None = None
-        self._refusal = ""
         self._authorised: Authorised | None = None
         #: Whether a refusal may be followed by one dial at once; again after a login that lasted.
         self._at_once = True
@@ -162,7 +134,7 @@ class Connection:
     @property
     def credentials(self) -> Mapping[str, str] | None:
         """The credentials that the present (or last) dial was made with, before authorisation."""
-        return self._used
+        return self._desk.used
 
     @property
     def proven(self) -> bool:
@@ -237,23 +209,23 @@ class Connection:
         flow.addErrback(self._flow_broke)
 
     async def _prepare(self, given: dict[str, str] | None) -> None:
-        credentials: dict[str, str] | _Unreadable | None = given
+        credentials: dict[str, str] | Unreadable | None = given
         if given is None:
-            credentials = await self._read()
-        if isinstance(credentials, _Unreadable):
+            credentials = await self._desk.read()
+        if isinstance(credentials, Unreadable):
             self._lost(Verdict(Cause.TRANSIENT, "the credentials could not be read"), Life())
             return
-        objection = self._objection(credentials)
-        if objection is None and given is None and self._refused is not None:
+        objection = self._desk.objection(credentials)
+        if objection is None and given is None and self._desk.doubted:
             # Other credentials than those refused: at once, but not again and again.
             if self._at_once:
                 self._at_once = False
             else:
-                objection = f"{self._refusal}; other credentials are there and will be tried"
+                objection = f"{self._desk.refusal}; other credentials are there and will be tried"
         if objection is not None or credentials is None:
             self._refuse(objection or "")
             return
-        self._refused, self._used = None, credentials
+        self._desk.use(credentials)
         try:
             authorised = await self._authoriser.authorise(self.feed, credentials)
         except AuthoriseFailed as failed:
@@ -262,32 +234,6 @@ class Connection:
             return
         await self._all_gone()
         self._dial(authorised)
-
-    async def _read(self) -> dict[str, str] | _Unreadable | None:
-        async def read() -> dict[str, str] | None:
-            credentials = await self._read_store()
-            return None if credentials is None else dict(credentials)
-
-        def failed(failure: Failure) -> _Unreadable:
-            if isinstance(failure.value, CancelledError):
-                failure.raiseException()
-            self._log.error("reading the credentials failed: {place}", place=place_of(failure))
-            return _Unreadable()
-
-        reading: Deferred[dict[str, str] | None] = Deferred.fromCoroutine(read())
-        reading.addTimeout(self._options.read_timeout, self._reactor)
-        return await reading.addErrback(failed)
-
-    def _objection(self, credentials: dict[str, str] | None) -> str | None:
-        """Why these credentials are not dialled with; None = they may be."""
-        if credentials is None:
-            return "there is no session: a login is needed"
-        missing = self.adapter.missing(credentials)
-        if missing:
-            return f"the session is incomplete: {', '.join(missing)}"
-        if credentials == self._refused:
-            return self._refusal
-        return None
 
     def _refuse(self, objection: str) -> None:
         if self._move(Signal.REFUSED, objection):
@@ -390,7 +336,7 @@ class Connection:
         if verdict.cause in (Cause.TOKEN, Cause.PLAN):
             self._doubt(verdict, life)
         elif verdict.cause is Cause.FATAL:
-            self._refused, self._refusal = self._used, verdict.message
+            self._desk.refuse(verdict.message)
             if self._move(Signal.BROKEN, verdict.message):
                 self._timers.set("recheck", self._options.recheck_interval, self._recheck)
         else:
@@ -424,7 +370,7 @@ class Connection:
         if renewable:
             self._at_once = False
         else:
-            self._refused, self._refusal = self._used, verdict.message
+            self._desk.refuse(verdict.message)
         if self._move(Signal.DOUBTED, verdict.message):
             self._begin()
 
@@ -435,8 +381,8 @@ class Connection:
         flow.addErrback(self._flow_broke)
 
     async def _look_again(self) -> None:
-        credentials = await self._read()
-        if isinstance(credentials, _Unreadable) or self._objection(credentials) is not None:
+        credentials = await self._desk.read()
+        if isinstance(credentials, Unreadable) or self._desk.objection(credentials) is not None:
             self._timers.set("recheck", self._options.recheck_interval, self._recheck)
         elif self._move(Signal.RENEWED, "there are other credentials"):
             self._begin(credentials)
@@ -445,19 +391,19 @@ class Connection:
         again = True
         while again:
             self._review_again = False
-            credentials = await self._read()
-            if not isinstance(credentials, _Unreadable) and self._is_news(credentials):
+            credentials = await self._desk.read()
+            if not isinstance(credentials, Unreadable) and self._is_news(credentials):
                 self._renew(credentials)
             again = self._review_again
 
     def _is_news(self, credentials: dict[str, str] | None) -> bool:
         if self._state not in _HELD_BACK:
-            return self._state is not _State.STOPPED and credentials != self._used
-        if self._objection(credentials) is None:
+            return self._state is not _State.STOPPED and credentials != self._desk.used
+        if self._desk.objection(credentials) is None:
             return True
         rested = self._reactor.seconds() - self._dialled_at >= self._options.recheck_interval
-        if credentials is not None and credentials == self._refused and rested:
-            self._refused = None
+        if self._desk.is_refused(credentials) and rested:
+            self._desk.forgive()
             return True
         return False
 
