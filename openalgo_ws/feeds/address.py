@@ -74,7 +74,8 @@ _ALL_ASCII = "".join(chr(code) for code in range(0x21, 0x7F))
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        host = parts.hostname or ""
+        usable = parts.scheme in _SCHEMES and host.isascii() and host != "" and parts.port != 0
     except ValueError:
         usable = False
     if not usable:

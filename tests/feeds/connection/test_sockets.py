@@ -181,6 +181,7 @@ async def test_the_path_and_query_go_out_byte_for_byte(bench: Bench) -> None:
     [
         Dial(url="ftp://x/"),
         Dial(url="wss://"),
+        Dial(url="wss://bröker.example/"),
         Dial(url="wss://h/a b"),
         Dial(url="wss://h/\r\nX: y"),
         Dial(url="wss://h:99999/"),
