@@ -17,7 +17,7 @@ from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.feeds.options import Network
 from tests.feeds.connection.conftest import FEED, Heard, Open24Hours, Store, ToyCodec, adapter_with, wish
 from tests.feeds.connection.servers import Gate, RawServer, WebSocketServer
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, untrusted
 
 #: Quick, so that the suite is; the times of the product are tested under a clock.
 QUICK = Keepalive(ping_interval=0.1, pong_timeout=0.05, stall_after=60.0)
@@ -223,12 +223,12 @@ async def test_429_is_a_long_pause(scene: Scene) -> None:
 async def test_a_bad_certificate_is_refused_until_it_is_replaced(scene: Scene, fault: str) -> None:
     authority = Authority()
     bad = {
-        "expired": lambda: authority.issue(expired=True),
-        "wrong name": lambda: authority.issue("evil.example"),
-        "unknown authority": lambda: Authority("evil").issue(),
+        "expired": lambda: authority.expired(),
+        "wrong name": lambda: authority.wrong_name(),
+        "unknown authority": lambda: untrusted(),
     }[fault]()
     server = scene.broker(bad.options())
-    connection = scene.connect(server.base, trust_roots=(authority.root,))
+    connection = scene.connect(server.base, trust_roots=(authority.trust(),))
     await scene.gate.until(lambda: connection.counters.dials == 2)
     assert server.requests == []
     assert any("certificate" in message for _, message in scene.heard.states)
@@ -246,7 +246,7 @@ async def test_switching_verification_off_is_said_loudly_at_every_dial(scene: Sc
 
     globalLogPublisher.addObserver(observe)
     try:
-        server = scene.broker(Authority("evil").issue("evil.example").options())
+        server = scene.broker(untrusted("evil.example").options())
         scene.connect(server.base, verify_tls=False)
         await scene.ticks()
         server.peers[0].transport.abortConnection()
@@ -262,7 +262,7 @@ async def test_a_stream_feed_over_tls(scene: Scene, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ToyCodec, "transport", Transport.STREAM)
     monkeypatch.setattr(ToyCodec, "url", "tls://mqtt.toy.example:8883/")
     authority = Authority()
-    server = scene.serve(RawServer, authority.issue().options())
+    server = scene.serve(RawServer, authority.valid().options())
 
     def reply(raw: Any) -> None:
         if raw.data.endswith(b"INFY:->LTP"):
@@ -270,7 +270,7 @@ async def test_a_stream_feed_over_tls(scene: Scene, monkeypatch: pytest.MonkeyPa
             raw.transport.write(b"FY 2\n")
 
     server.on_data = reply
-    connection = scene.connect(f"tls://127.0.0.1:{server.number}", trust_roots=(authority.root,))
+    connection = scene.connect(f"tls://127.0.0.1:{server.number}", trust_roots=(authority.trust(),))
     await scene.ticks()
     assert scene.heard.ticks[-1][-1] == ("INFY", 2.0)
     server.connections[0].transport.abortConnection()

@@ -174,12 +174,12 @@ async def test_a_request_that_cannot_be_sent_has_no_answer(site: Site, request_:
 @pytest_twisted.ensureDeferred
 async def test_https_is_verified_against_the_host(site: Site) -> None:
     authority = Authority()
-    number = site.serve(authority.issue().options())
+    number = site.serve(authority.valid().options())
     request = HttpRequest(method="GET", url="https://api.x.example/")
     for base in (f"wss://127.0.0.1:{number}", f"https://127.0.0.1:{number}"):
-        response = await caller(site, base, roots=(authority.root,)).call(request)
+        response = await caller(site, base, roots=(authority.trust(),)).call(request)
         assert response is not None
-    stranger = caller(site, f"wss://127.0.0.1:{number}", roots=(Authority("another").root,))
+    stranger = caller(site, f"wss://127.0.0.1:{number}", roots=(Authority("another").trust(),))
     assert await stranger.call(request) is None
     careless = caller(site, f"wss://127.0.0.1:{number}", verify=False)
     assert await careless.call(request) is not None

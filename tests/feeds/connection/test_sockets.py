@@ -16,7 +16,7 @@ from openalgo_ws.feeds.link import Closed, Refused, Unreachable
 from openalgo_ws.feeds.sockets import SocketDialler
 from openalgo_ws.feeds.trust import Trust
 from tests.feeds.connection.servers import Gate, RawServer, WebSocketServer
-from tests.support.certificates import Authority
+from tests.support.certificates import Authority, untrusted
 
 URL = "wss://ws.broker.example/feed/v1?api_key=K&token=SECRET-TOKEN|x"
 ACCEPT = (
@@ -389,8 +389,8 @@ async def test_giving_up_while_dialling(bench: Bench, moment: str) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_tls_with_a_certificate_of_a_trusted_authority(bench: Bench, authority: Authority) -> None:
-    server = bench.websocket(authority.issue().options())
-    link = bench.dial(server.base, roots=(authority.root,))
+    server = bench.websocket(authority.valid().options())
+    link = bench.dial(server.base, roots=(authority.trust(),))
     await bench.gate.until(lambda: "opened" in bench.ear.said and server.peers)
     link.close()
     await bench.ended()
@@ -403,15 +403,15 @@ async def test_a_bad_certificate_is_refused_and_hears_nothing(
     bench: Bench, authority: Authority, fault: str, transport: Transport
 ) -> None:
     identity = {
-        "expired": lambda: authority.issue(expired=True),
-        "wrong name": lambda: authority.issue("other.example"),
-        "unknown authority": lambda: Authority("somebody else").issue(),
+        "expired": lambda: authority.expired(),
+        "wrong name": lambda: authority.wrong_name(),
+        "unknown authority": lambda: untrusted(),
     }[fault]()
     server = bench.raw(identity.options())
     bench.dial(
         f"wss://127.0.0.1:{server.number}",
         Dial(url=URL, transport=transport),
-        roots=(authority.root,),
+        roots=(authority.trust(),),
     )
     ending = await bench.ended()
     assert isinstance(ending, Unreachable)
@@ -423,7 +423,7 @@ async def test_a_bad_certificate_is_refused_and_hears_nothing(
 
 @pytest_twisted.ensureDeferred
 async def test_verification_can_be_switched_off(bench: Bench, authority: Authority) -> None:
-    server = bench.websocket(authority.issue("other.example", expired=True).options())
+    server = bench.websocket(authority.expired("other.example").options())
     link = bench.dial(server.base, verify=False)
     await bench.gate.until(lambda: "opened" in bench.ear.said and server.peers)
     link.close()
@@ -446,12 +446,12 @@ async def test_a_tls_server_that_speaks_no_tls(bench: Bench) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_a_stream_carries_bytes_as_they_are(bench: Bench, authority: Authority, tls: bool) -> None:
-    server = bench.raw(authority.issue().options() if tls else None)
+    server = bench.raw(authority.valid().options() if tls else None)
     server.on_data = lambda connection: connection.transport.write(connection.data[-1:])
     link = bench.dial(
         f"{'tls' if tls else 'tcp'}://127.0.0.1:{server.number}",
         Dial(url="tls://mqtt.broker.example:8883", transport=Transport.STREAM),
-        roots=(authority.root,),
+        roots=(authority.trust(),),
     )
     bench.ear.on_open = lambda: link.send(b"\x10\x00")
     await bench.gate.until(lambda: b"".join(p for p in bench.ear.said if isinstance(p, bytes)) == b"\x00")
