@@ -87,6 +87,8 @@ class Connection:
         self.counters = ConnectionCounters()
         #: What the last change of state said.
         self.message = ""
+        #: Why the last attempt or connection ended; None while LIVE and before the first end.
+        self.cause: Cause | None = None
         self._reactor = reactor
         self._authoriser = authoriser
         self._environment = environment
@@ -118,7 +120,7 @@ class Connection:
         self._authorised: Authorised | None = None
         #: Whether a refusal may be followed by one dial at once; again after a login that lasted.
         self._at_once = True
-        self._dialled_at = float("-inf")
+        self._tried_at = float("-inf")
         self._live_since: float | None = None
 
     @property
@@ -226,6 +228,8 @@ class Connection:
             self._refuse(objection or "")
             return
         self._desk.use(credentials)
+        self._tried_at = self._reactor.seconds()
+        self._retry.attempted(self._tried_at)
         try:
             authorised = await self._authoriser.authorise(self.feed, credentials)
         except AuthoriseFailed as failed:
@@ -261,8 +265,6 @@ class Connection:
         )
         if not self._move(Signal.AUTHORISED, "dialling"):
             return
-        self._dialled_at = self._reactor.seconds()
-        self._retry.dialled(self._dialled_at)
         self.counters.dials += 1
         self._line = line
         try:
@@ -283,6 +285,7 @@ class Connection:
         """Subscriptions may be sent."""
         self._live_since = self.counters.last_login = self._reactor.seconds()
         self.counters.logins += 1
+        self.cause = None
         self._watchdog.start()
         self._move(Signal.LOGGED_IN, "live")
 
@@ -332,6 +335,7 @@ class Connection:
 
     def _over(self, verdict: Verdict, life: Life, label: str = "") -> None:
         """An attempt or a connection has ended: decide what follows."""
+        self.cause = verdict.cause
         self._conclude(label or verdict.cause.value, life)
         if verdict.cause in (Cause.TOKEN, Cause.PLAN):
             self._doubt(verdict, life)
@@ -401,7 +405,7 @@ class Connection:
             return self._state is not _State.STOPPED and credentials != self._desk.used
         if self._desk.objection(credentials) is None:
             return True
-        rested = self._reactor.seconds() - self._dialled_at >= self._options.recheck_interval
+        rested = self._reactor.seconds() - self._tried_at >= self._options.recheck_interval
         if self._desk.is_refused(credentials) and rested:
             self._desk.forgive()
             return True

@@ -34,7 +34,7 @@ class Retry:
     The pause is drawn evenly from [0, cap): cap is ``first`` seconds, doubles with each attempt in a
     row up to ``most``, and is ``first`` again after a login that lasted ``settled_after`` seconds.
     A connection that was live and ticking for a second is replaced after the first pause (but the
-    cap stays for what comes after). All others together are dialled at most ``per_minute`` times in
+    cap stays for what comes after). All others together are attempted at most ``per_minute`` times in
     any minute, whatever the draw.
     "Too many connections" waits as long as the broker says or ``too_many_wait``, twice that the
     next time in a row. After an eviction the pause begins at 5 s and grows to 5 minutes (and as much
@@ -57,21 +57,21 @@ class Retry:
         self._most = most
         self._settled_after = settled_after
         self._too_many_wait = too_many_wait
-        self._dials: deque[float] = deque(maxlen=per_minute)
+        self._attempts: deque[float] = deque(maxlen=per_minute)
         self._steps = 0
         self._too_many = 0
         self._evictions = 0
 
-    def dialled(self, now: float) -> None:
-        """A socket is dialled at ``now`` (seconds of the reactor)."""
-        self._dials.append(now)
+    def attempted(self, now: float) -> None:
+        """An attempt (authorise step and dial) begins at ``now``, in seconds of the reactor."""
+        self._attempts.append(now)
 
     def pause(self, verdict: Verdict, life: Life, now: float) -> float:
         """Seconds to wait after an attempt that ended at ``now`` with ``verdict``."""
         self._remember(life)
         pause = max(self._drawn(verdict, life), verdict.wait or 0.0)
-        if len(self._dials) == self._dials.maxlen:
-            pause = max(pause, self._dials[0] + _MINUTE - now)
+        if len(self._attempts) == self._attempts.maxlen:
+            pause = max(pause, self._attempts[0] + _MINUTE - now)
         return pause
 
     def _remember(self, life: Life) -> None:
@@ -79,8 +79,8 @@ class Retry:
             self._steps = self._too_many = 0
         if life.live_for >= _EVICTED_FORGIVEN:
             self._evictions = 0
-        if self._worked(life) and self._dials:
-            self._dials.pop()
+        if self._worked(life) and self._attempts:
+            self._attempts.pop()
 
     def _worked(self, life: Life) -> bool:
         return life.ticked and life.live_for >= _WORKED_AFTER

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalgo_ws.adapter import Cause, Verdict
+from openalgo_ws.adapter import AuthoriseFailed, Cause, HttpRequest, Verdict
 from openalgo_ws.feeds.connection import ConnectionState as S
 from openalgo_ws.feeds.link import Closed
 from openalgo_ws.feeds.retry import Life, Retry
@@ -89,7 +89,7 @@ def test_never_more_than_eight_dials_in_a_minute(draws: list[tuple[float, Cause,
     now, dials = 0.0, []
     for draw, cause, lived in draws:
         dials.append(now)
-        retry.dialled(now)
+        retry.attempted(now)
         now += lived
         environment.draw = draw
         now += retry.pause(Verdict(cause), Life(lived), now)
@@ -139,6 +139,7 @@ def test_a_429_is_followed_by_a_minute_of_silence(world: Any) -> None:
     world.pass_time(59.75)
     assert len(world.dialler.links) == 1
     assert connection.counters.ended["too_many"] == 1
+    assert connection.cause is Cause.TOO_MANY
     world.pass_time(16)
     assert len(world.dialler.links) == 2
     assert connection.state is S.DIALLING
@@ -160,3 +161,21 @@ def test_two_gateways_that_evict_each_other_leave_each_other_alone(world: Any) -
     world.pass_time(3600, 0.5)
     dials = sorted(world.dialler.times + other.dialler.times)
     assert sum(time > 1800 for time in dials) <= 20
+
+
+@pytest.mark.parametrize("draw", [0.0, 0.999])
+def test_a_login_over_http_that_fails_is_tried_at_most_eight_times_a_minute(world: Any, draw: float) -> None:
+    times: list[float] = []
+
+    def login(credentials: Any, environment: Any) -> Any:
+        times.append(world.clock.seconds())
+        yield HttpRequest(method="POST", url="https://api.toy.example/login")
+        raise AuthoriseFailed(Verdict(Cause.TRANSIENT, "no answer to the login"))
+
+    world.environment.draw = draw
+    world.http.answer = lambda request: None
+    world.connect(authorise=login)
+    world.pass_time(300)
+    assert len(times) >= 8
+    for start in times:
+        assert sum(start <= time < start + 60 for time in times) <= 8
