@@ -142,6 +142,8 @@ async def test_messages_of_both_kinds_go_both_ways_and_the_broker_is_named(bench
     assert request.headers["user-agent"].startswith("openalgo-ws/")
     assert "sec-websocket-extensions" not in request.headers
     assert request.protocols == ["a", "b"]
+    assert link._protocol.transport.getTcpNoDelay()
+    assert link._protocol.transport.getTcpKeepAlive()
     link.send("text ₹")
     link.send(b"\x00\x01")
     await bench.gate.until(lambda: len(server.messages) == 2)
