@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 #: Seconds that a statement waits for another process's lock on an SQLite file.
 _SQLITE_PATIENCE = 5.0
+#: Seconds that connecting to PostgreSQL may take; stopping the server waits for it.
+_POSTGRES_PATIENCE = 3
 
 
 class BadDatabaseUrl(ValueError):
@@ -126,6 +128,8 @@ def _engine(url: URL) -> Engine:
     options: dict[str, Any] = {"hide_parameters": True, "pool_pre_ping": True}
     if url.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": _SQLITE_PATIENCE, "check_same_thread": False}
+    elif url.get_backend_name() == "postgresql":
+        options["connect_args"] = {"connect_timeout": _POSTGRES_PATIENCE}
     try:
         return create_engine(url, **options)
     except (NoSuchModuleError, ImportError) as error:

@@ -1,0 +1,198 @@
+"""``twistd openalgo-ws``: the only place where the parts are wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import zmq
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from openalgo_ws import __version__
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
+from openalgo_ws.accounts.service import Accounts
+from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
+from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
+from openalgo_ws.config import Settings, SettingsError
+from openalgo_ws.gateway.context import GatewaySettings
+from openalgo_ws.gateway.keys import KeyChecker
+from openalgo_ws.gateway.limits import Limits
+from openalgo_ws.gateway.listen import EndpointError, endpoint
+from openalgo_ws.gateway.service import Gateway
+from openalgo_ws.log import LoggedService, twistd_observer
+from openalgo_ws.options import Options, stop
+from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
+from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
+
+__all__ = ["Options", "Server", "makeService"]
+
+#: The whole server is down within this time after SIGTERM (seconds).
+_SHUTDOWN = 4.5
+
+_INSIDE = BusEndpoint("inproc://openalgo-ws", bind=True)
+
+
+def makeService(options: Options) -> IService:
+    """The server that these options describe. A mistake in them ends the process with one line."""
+    from twisted.internet import reactor
+
+    settings = options.settings
+    server = Server(reactor, settings)
+    # `parent` is twistd's own options: where its log goes.
+    parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
+    service = LoggedService(twistd_observer(settings, parent))
+    server.setServiceParent(service)  # type: ignore[no-untyped-call]
+    return service
+
+
+@implementer(IService)
+class Server(Service):
+    """All parts of one process, started in order and stopped in the opposite order."""
+
+    log = Logger()
+    name = "server"
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._registry = Registry()
+        self._parts: list[Any] = []
+        try:
+            self._vault = Vault(settings.pepper(), _revealed(settings.fernet_salt))
+            self._database = Database(settings.database_url.reveal())
+            self._endpoints = [endpoint(reactor, text) for text in settings.endpoints()]
+        except (SettingsError, EndpointError) as error:
+            stop(error)
+        except BadDatabaseUrl as error:
+            stop(f"DATABASE_URL: {error}")
+
+    def privilegedStartService(self) -> None:
+        """Open what may be refused: the database, the bus, the ports."""
+        raise_descriptor_limit()
+        try:
+            self._database.prepare()
+            self._build()
+        except DatabaseUnavailable as error:
+            stop(f"DATABASE_URL: {error}")
+        except zmq.ZMQError as error:
+            settings = self._settings
+            stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
+        except CannotListenError as error:
+            stop(f"can't listen on {error.interface or 'any'}:{error.port}: {error.socketError.strerror}")
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._database.start()
+        end_cleanly_on_signals(self._reactor)
+        for part in self._parts:
+            part.startService()
+        calm_collector()
+
+    def stopService(self) -> Deferred[None]:
+        """Stop accepting, say goodbye to clients, leave the brokers, close the rest: within 5 s."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopping = Deferred.fromCoroutine(self._stop())
+        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
+
+    async def _stop(self) -> None:
+        for part in reversed(self._parts):
+            await maybeDeferred(part.stopService)
+        self._bus.shutdown()
+        self._database.stop()
+
+    def _build(self) -> None:
+        settings, reactor = self._settings, self._reactor
+        accounts = Accounts(reactor, self._database, self._vault)
+        self._bus = ZmqBus(reactor)
+        publisher = None
+        demand: Demand
+        if settings.feeds == "own":
+            demand, publisher = self._own_feeds(accounts)
+        elif settings.feeds == "external":
+            demand = ExternalDemand(self._brokers())
+        else:
+            demand = NoDemand()
+        gateway = Gateway(
+            reactor=reactor,
+            endpoints=self._endpoints,
+            demand=demand,
+            authenticator=KeyChecker(
+                accounts,
+                self._registry,
+                settings.broker_environment(),
+                any_session=settings.feeds == "external",
+            ),
+            settings=_gateway_settings(settings),
+            limits=_limits(settings),
+            describe=self._describe,
+            invalidate=accounts.invalidate,
+            origins=settings.allowed_origins or ("*",),
+        )
+        accounts.on_keys_changed(gateway.keys_changed)
+        self._bus.subscriber([_INSIDE, *_outside(settings)], gateway.receive)
+        if publisher is not None:
+            publisher.attach([BusEndpoint(_INSIDE.address, bind=False)])
+        gateway.privilegedStartService()
+        self._parts = [accounts, gateway]
+
+    def _own_feeds(self, accounts: Accounts) -> tuple[Demand, Publisher]:
+        raise NotImplementedError
+
+    def _brokers(self) -> list[str]:
+        return list(self._settings.valid_brokers) or self._registry.names()
+
+    def _describe(self, broker: str | None) -> Mapping[str, Any]:
+        """What a broker offers, for ``server_info``."""
+        if broker is None:
+            return {}
+        try:
+            adapter = self._registry.load(broker)
+        except (AdapterNotFound, AdapterBroken):
+            return {}
+        return {"depth_levels": {name: list(adapter.levels(name)) for name in adapter.exchanges}}
+
+
+def _outside(settings: Settings) -> list[BusEndpoint]:
+    """Where publishers of other processes meet us."""
+    if settings.zmq_mode == "connect":
+        return [BusEndpoint(address, bind=False) for address in settings.zmq_endpoints]
+    return [BusEndpoint(f"tcp://{settings.zmq_host}:{settings.zmq_port}", bind=True)]
+
+
+def _gateway_settings(settings: Settings) -> GatewaySettings:
+    return GatewaySettings(
+        default_format=settings.default_format,
+        throttle_ms=settings.throttle_ms,
+        throttle_floor_ms=settings.throttle_min_ms,
+        auth_required=settings.auth_required,
+        auth_grace=settings.auth_grace_seconds,
+        slow_patience=settings.slow_client_seconds,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+        compression=settings.compression,
+        version=__version__,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        connections=settings.max_connections,
+        connections_per_address=settings.max_connections_per_address,
+        connections_per_user=settings.max_connections_per_user or settings.max_connections,
+        subscriptions=settings.max_subscriptions,
+        requests_per_second=settings.max_requests_per_second,
+        request_burst=settings.request_burst,
+        failed_authentications=settings.max_failed_authentications,
+        failure_window=settings.failed_authentication_seconds,
+        message_bytes=settings.max_message_bytes,
+    )
+
+
+def _revealed(secret: Any) -> str | None:
+    return None if secret is None else secret.reveal()

@@ -1,0 +1,115 @@
+"""The server as a user starts it: twistd in a process of its own, on free ports of loopback."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from queue import Empty, Queue
+
+PEPPER = "only for tests, more than thirty-two characters"
+TIMEOUT = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """``twistd -n openalgo-ws`` with options and environment; ended by `stop` or `kill`."""
+
+    def __init__(self, folder: Path, *options: str, **environ: str) -> None:
+        self.port = free_port()
+        self.zmq_port = free_port()
+        self.folder = folder
+        self._options = options
+        self.environ = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("WS_", "ZMQ_", "BROKER_"))},
+            "API_KEY_PEPPER": PEPPER,
+            "DATABASE_URL": f"sqlite:///{folder}/server.db",
+            "LOG_LEVEL": "INFO",
+            "STATUS_PORT": "0",
+            "WEBSOCKET_PORT": str(self.port),
+            "ZMQ_PORT": str(self.zmq_port),
+            "PYTHONUNBUFFERED": "1",
+            **environ,
+        }
+        self.lines: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def start(self) -> ServerProcess:
+        """Start, and wait until it listens."""
+        self.spawn()
+        self.wait_for("listening on")
+        return self
+
+    def spawn(self) -> None:
+        """Start, and wait for nothing."""
+        self._arriving: Queue[str] = Queue()
+        self._process = subprocess.Popen(
+            [
+                str(Path(sys.executable).parent / "twistd"),
+                "-n",
+                "--pidfile=",
+                "openalgo-ws",
+                *self._options,
+            ],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._read, args=(self._process, self._arriving), daemon=True).start()
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], arriving: Queue[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            arriving.put(line.rstrip("\n"))
+        process.stdout.close()
+
+    def wait_for(self, pattern: str) -> str:
+        """The first line, from now on, in which the pattern is found."""
+        while True:
+            try:
+                line = self._arriving.get(timeout=TIMEOUT)
+            except Empty:
+                raise AssertionError(f"no line with {pattern!r}; there were: {self.lines}") from None
+            self.lines.append(line)
+            if re.search(pattern, line):
+                return line
+
+    def output(self) -> str:
+        """Everything printed until now."""
+        while not self._arriving.empty():
+            self.lines.append(self._arriving.get())
+        return "\n".join(self.lines)
+
+    def end(self) -> int:
+        """Wait for the process to end by itself; its exit code."""
+        return self._process.wait(TIMEOUT)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self.end()
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(TIMEOUT)
