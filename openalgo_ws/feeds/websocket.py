@@ -65,6 +65,8 @@ class WebSocketClient(WebSocketClientProtocol):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        # Autobahn means to do this, before it knows its own options, and swallows the error.
+        self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
 
     def startHandshake(self) -> None:
