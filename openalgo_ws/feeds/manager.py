@@ -1,0 +1,357 @@
+"""The manager: the feeds' side of `openalgo_ws.bus.demand`.
+
+A user is served by a logical feed, which draws on the sessions of the accounts that the plan names.
+Both are opened when somebody wants something and closed some time after nobody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from openalgo_ws.adapter import Environment
+from openalgo_ws.bus.demand import DemandListener, Denied, FeedState, Granted, Hold, Status, Want
+from openalgo_ws.bus.records import TickSink
+from openalgo_ws.feeds.interfaces import (
+    Accounts,
+    Adapters,
+    ConnectionMaker,
+    FeedSettings,
+    Index,
+    Key,
+    Symbols,
+)
+from openalgo_ws.feeds.logical import LogicalFeed
+from openalgo_ws.feeds.opening import Login, Opener
+from openalgo_ws.feeds.plan import FeedPlan, tag_of
+from openalgo_ws.feeds.reasons import place_of
+from openalgo_ws.feeds.rollover import Rollover
+from openalgo_ws.feeds.session import Session
+from openalgo_ws.feeds.timers import Timers
+
+__all__ = ["FeedManager"]
+
+_T = TypeVar("_T")
+
+_NOTHING_SUBSCRIBED = "nothing is subscribed"
+
+
+class FeedManager(Service):
+    """`openalgo_ws.bus.demand.Demand` by feeds of our own. See the module.
+
+    ``environ``: the variables that adapters read credentials from (BROKER_API_KEY, …).
+    ``environment``: wall clock and randomness. Ticks and orders go to ``sink``.
+    """
+
+    name = "feeds"
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        *,
+        accounts: Accounts,
+        symbols: Symbols,
+        adapters: Adapters,
+        environ: Mapping[str, str],
+        connections: ConnectionMaker,
+        sink: TickSink,
+        environment: Environment,
+        plan: FeedPlan | None = None,
+        settings: FeedSettings | None = None,
+    ) -> None:
+        self._clock = clock
+        self._adapters = adapters
+        self._environment = environment
+        self._plan = plan or FeedPlan()
+        self._settings = settings or FeedSettings()
+        self._opener = Opener(
+            accounts=accounts,
+            symbols=symbols,
+            adapters=adapters,
+            environ=environ,
+            connections=connections,
+            sink=sink,
+            clock=clock,
+            environment=environment,
+            settings=self._settings,
+            listener=self,
+            elsewhere=self._elsewhere,
+        )
+        self._rollover = Rollover(
+            clock,
+            environment,
+            expiry=self._settings.expiry,
+            recheck=self._settings.expiry_recheck,
+            look=self._look_for_new_credentials,
+        )
+        self._timers = Timers(clock)
+        self._listeners: list[DemandListener] = []
+        self._feeds: dict[str, LogicalFeed] = {}
+        #: Tag → everybody who has asked for that feed.
+        self._users: dict[str, set[str]] = {}
+        self._sessions: dict[str, Session] = {}
+        #: Users whose order updates are wanted.
+        self._watching: set[str] = set()
+        #: Everything that is under way.
+        self._running: set[Deferred[Any]] = set()
+        self._stopping: list[Deferred[None]] = []
+
+    # Service
+
+    def startService(self) -> None:
+        """Watch the clock for the tokens' expiry."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._rollover.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """Unsubscribe and close everything; fires when the last socket is gone."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        self._rollover.stop()
+        self._timers.clear()
+        for running in list(self._running):
+            running.cancel()
+        for feed in self._feeds.values():
+            feed.close()
+        self._feeds.clear()
+        for account in list(self._sessions):
+            self._close(account)
+        return DeferredList(list(self._stopping))
+
+    # Demand
+
+    def subscribe(self, user: str, wants: Sequence[Want]) -> Deferred[list[Granted | Denied]]:
+        """Hold each want; one answer each, in order. Never fails."""
+        broke: list[Granted | Denied] = [
+            Denied("SERVER_ERROR", "The feed could not be opened") for _ in wants
+        ]
+        return self._run(self._subscribe(user, wants), broke)
+
+    def release(self, holds: Sequence[Hold]) -> None:
+        """Give granted wants back."""
+        by_feed: dict[str, list[Hold]] = {}
+        for hold in holds:
+            by_feed.setdefault(hold.feed, []).append(hold)
+        for tag, given in by_feed.items():
+            feed = self._feeds.get(tag)
+            # After `stopService` there is nothing left to give back to.
+            if feed is not None:
+                feed.release(given)
+
+    def status(self, user: str) -> Deferred[Status]:
+        """The state of the feed that serves this user. Never fails."""
+        return self._run(self._status(user), Status(None, FeedState.DISCONNECTED, "not known"))
+
+    def watch_orders(self, user: str, wanted: bool) -> None:
+        """Somebody wants this user's order updates, or nobody does any more.
+
+        They come from the user's own account, whoever's feed serves the user's market data.
+        """
+        if wanted:
+            self._watching.add(user)
+            self._timers.cancel(f"orders {user}")
+            self._run(self._open(user), None)
+        else:
+            self._watching.discard(user)
+            self._timers.set(f"orders {user}", self._settings.idle, lambda: self._unwatch(user))
+
+    def supported_brokers(self) -> list[str]:
+        """Names of the brokers there is an adapter for, sorted."""
+        return self._adapters.names()
+
+    def listen(self, listener: DemandListener) -> None:
+        """Report changes to this listener from now on."""
+        self._listeners.append(listener)
+
+    async def _subscribe(self, user: str, wants: Sequence[Want]) -> list[Granted | Denied]:
+        refusals = []
+        for account in self._plan.accounts(user):
+            opened = await self._open(account)
+            if isinstance(opened, Denied):
+                refusals.append(opened)
+        feed = self._feed(user)
+        if not feed.sessions():
+            return [refusals[0] for _ in wants]
+        return feed.subscribe(wants)
+
+    async def _status(self, user: str) -> Status:
+        accounts = self._plan.accounts(user)
+        tag = tag_of(accounts)
+        self._users.setdefault(tag, set()).add(user)
+        feed = self._feeds.get(tag)
+        if feed is not None and feed.sessions():
+            return feed.status
+        login = await self._opener.login(accounts[0])
+        if isinstance(login, Denied):
+            return Status(None, FeedState.DISCONNECTED, login.message)
+        return Status(login.adapter.name, FeedState.DISCONNECTED, _NOTHING_SUBSCRIBED)
+
+    def _run(self, flow: Coroutine[Any, Any, _T], otherwise: _T) -> Deferred[_T]:
+        """Run a flow that is not to fail: what breaks is logged, and ``otherwise`` the result."""
+        running = Deferred.fromCoroutine(flow)
+        self._running.add(running)
+
+        def broke(failure: Failure) -> _T:
+            if not failure.check(CancelledError):
+                self._log.error("a step failed: {place}", place=place_of(failure))
+            return otherwise
+
+        def done(result: _T) -> _T:
+            self._running.discard(running)
+            return result
+
+        return running.addErrback(broke).addCallback(done)
+
+    # Feeds and sessions
+
+    def _feed(self, user: str) -> LogicalFeed:
+        """The logical feed that serves a user, with the sessions that are open."""
+        accounts = self._plan.accounts(user)
+        tag = tag_of(accounts)
+        self._users.setdefault(tag, set()).add(user)
+        feed = self._feeds.get(tag)
+        if feed is None:
+            feed = self._feeds[tag] = LogicalFeed(
+                tag, accounts, clock=self._clock, settings=self._settings, listener=self
+            )
+            for account in accounts:
+                if account in self._sessions:
+                    feed.attach(self._sessions[account])
+        return feed
+
+    async def _open(self, account: str) -> Session | Denied:
+        """The account's session, opened if need be."""
+        session = self._sessions.get(account)
+        if session is not None:
+            return session
+        opened = await self._opener.open(account)
+        if isinstance(opened, Session):
+            # Whoever waited for the same one has taken it in already, perhaps.
+            if account not in self._sessions:
+                self._take_in(opened)
+            return self._sessions[account]
+        return opened
+
+    def _take_in(self, session: Session) -> None:
+        account = session.account
+        old = self._sessions.get(account)
+        self._sessions[account] = session
+        session.watch_orders(account in self._watching)
+        for feed in self._feeds.values():
+            if account in feed.accounts:
+                feed.attach(session)
+        if old is not None:
+            self._stop(old)
+
+    def _close_unused(self) -> None:
+        """Close the sessions that no feed draws on and whose orders nobody wants."""
+        used = {account for feed in self._feeds.values() for account in feed.accounts}
+        for account in list(self._sessions):
+            if account not in used and account not in self._watching:
+                self._close(account)
+
+    def _close(self, account: str) -> None:
+        self._stop(self._sessions.pop(account))
+
+    def _stop(self, session: Session) -> None:
+        stopping = session.stop()
+        self._stopping.append(stopping)
+        stopping.addCallback(lambda _: self._stopping.remove(stopping))
+
+    def _unwatch(self, user: str) -> None:
+        session = self._sessions.get(user)
+        if session is not None:
+            session.watch_orders(False)
+        self._close_unused()
+
+    # Credentials and masters
+
+    def credentials_changed(self, user: str) -> Deferred[None]:
+        """A user's credentials may have changed (CACHE_INVALIDATE): if they really have, move the
+        user's session to them. Fires when that has begun; never fails."""
+        return self._run(self._look_at(user), None)
+
+    def master_changed(self, broker: str, old: Index | None, new: Index) -> None:
+        """A broker has a new instrument master: follow changed tokens, report symbols that are gone."""
+        for session in list(self._sessions.values()):
+            if session.broker == broker:
+                session.remap(new)
+        for feed in list(self._feeds.values()):
+            feed.retry()
+
+    async def _look_at(self, account: str) -> None:
+        login = await self._opener.login(account, fresh=True)
+        session = self._sessions.get(account)
+        if session is None:
+            wanted = account in self._watching or any(
+                account in feed.accounts for feed in self._feeds.values()
+            )
+            if wanted and isinstance(login, Login):
+                await self._open(account)
+        elif isinstance(login, Denied):
+            if login.code != "SERVER_ERROR":
+                session.renew(None)
+        elif login.adapter.name != session.broker:
+            self._take_in(await self._opener.session(account, login))
+        else:
+            session.renew(login.credentials)
+            for feed in list(self._feeds.values()):
+                if account in feed.accounts:
+                    feed.retry()
+
+    def _elsewhere(self, account: str) -> None:
+        self._run(self._look_at(account), None)
+
+    def _look_for_new_credentials(self) -> bool:
+        """Look at every account whose credentials are older than the last expiry; whether there
+        are any."""
+        expired = self._rollover.last()
+        stale = [
+            account for account, session in self._sessions.items() if session.credentials_since < expired
+        ]
+        for account in stale:
+            self.credentials_changed(account)
+        return bool(stale)
+
+    # What sessions and feeds tell
+
+    def session_changed(self, session: Session) -> None:
+        """Part of `SessionListener`."""
+        for feed in list(self._feeds.values()):
+            if session in feed.sessions():
+                feed.session_changed(session)
+
+    def lost(self, session: Session, tag: str, key: Key, denied: Denied) -> None:
+        """Part of `SessionListener`."""
+        feed = self._feeds.get(tag)
+        if feed is not None:
+            feed.lost(session, key, denied)
+
+    def arrived(self, session: Session, tag: str, key: Key) -> None:
+        """Part of `SessionListener`."""
+        feed = self._feeds.get(tag)
+        if feed is not None:
+            feed.arrived(session, key)
+
+    def feed_changed(self, feed: LogicalFeed, status: Status) -> None:
+        """Part of `LogicalFeedListener`."""
+        users = frozenset(self._users.get(feed.tag, ()))
+        for listener in self._listeners:
+            listener.status_changed(users, status)
+
+    def feed_refused(self, feed: LogicalFeed, key: Key, denied: Denied) -> None:
+        """Part of `LogicalFeedListener`."""
+        for listener in self._listeners:
+            listener.refused(feed.tag, *key, denied)
+
+    def feed_idle(self, feed: LogicalFeed) -> None:
+        """Part of `LogicalFeedListener`."""
+        feed.close()
+        self._feeds.pop(feed.tag, None)
+        self._close_unused()

@@ -1,0 +1,79 @@
+"""Order updates of one account: named in OpenAlgo's words, published once each."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from openalgo_ws.adapter import Order, OrderUpdate
+from openalgo_ws.bus.records import TickSink
+from openalgo_ws.feeds.interfaces import Index
+
+__all__ = ["OrderStream"]
+
+
+class _Seen(msgspec.Struct):
+    source: int
+    order: Order
+
+
+class OrderStream:
+    """What an account's connections tell of its orders, once each.
+
+    Several connections tell the same: one (orderid, status, filled quantity) from two of them is
+    one update. From the same connection it is another one if anything else in it changed (a new
+    price, say), and so it is from another once the first is gone. ``capacity`` orders' states are
+    remembered.
+    """
+
+    def __init__(self, sink: TickSink, broker: str, user: str, capacity: int = 10_000) -> None:
+        self._sink = sink
+        self._broker = broker
+        self._user = user
+        self._capacity = capacity
+        self._seen: OrderedDict[tuple[str, str, float], _Seen] = OrderedDict()
+
+    def source_gone(self, source: int) -> None:
+        """A connection ended: others may tell what only it told so far."""
+        for seen in self._seen.values():
+            if seen.source == source:
+                seen.source = -1
+
+    def ordered(self, source: int, update: OrderUpdate, index: Index) -> None:
+        """An update came on the connection with the number ``source`` (≥ 0)."""
+        order = _named(update, index)
+        key = (order.orderid, order.order_status, float(order.filled_quantity))
+        seen = self._seen.get(key)
+        if seen is None:
+            self._seen[key] = _Seen(source, order)
+            if len(self._seen) > self._capacity:
+                self._seen.popitem(last=False)
+        else:
+            self._seen.move_to_end(key)
+            if seen.source == -1:
+                seen.source = source
+            if seen.source != source or seen.order == order:
+                return
+            seen.order = order
+        self._sink.publish_order(
+            self._broker,
+            self._user,
+            {
+                "type": "order_update",
+                "user_id": self._user,
+                **msgspec.structs.asdict(order),
+                "broker": self._broker,
+            },
+        )
+
+
+def _named(update: OrderUpdate, index: Index) -> Order:
+    """The order under OpenAlgo's symbol, where the broker gave only a token and the master has it."""
+    order = update.order
+    if not update.token or not order.exchange:
+        return order
+    instrument = index.by_token(update.token, order.exchange)
+    if instrument is None:
+        return order
+    return msgspec.structs.replace(order, symbol=instrument.symbol, exchange=instrument.exchange)
