@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 #: Rows read by one statement.
-PAGE = 2000
+PAGE = 1000
 #: Rows fingerprinted by one statement.
 _BLOCK = 20_000
 #: Rows written by one statement.
@@ -82,10 +82,10 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some rows of a master; ``last`` is where the next page begins, None after the last one."""
+    """Some rows of a master, perhaps none; the next page is the one after ``next``, None: that was all."""
 
     rows: list[MasterRow]
-    last: int | None
+    next: int | None
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -129,18 +129,23 @@ def survey(connection: Connection, broker: str) -> Mark:
 
 
 def page(connection: Connection, mark: Mark, broker: str, after: int = 0, limit: int = PAGE) -> Page:
-    """The next rows of a master, in its own order, after place ``after``.
+    """The next rows of a master, at most ``limit``, in its own order, after place ``after``.
 
     Pages are read one by one, and the master may be replaced between two of them: they are one
     master only if a `survey` before the first and one after the last give the same mark.
     """
     where = symtoken if mark.source is Source.PLATFORM else ows_instruments
-    query = select(where.c.id, *_columns(where)).where(where.c.id > after)
+    mine = where.c.id > after
     if mark.source is Source.OWN:
-        query = query.where(where.c.broker == broker)
-    found = connection.execute(query.order_by(where.c.id).limit(limit)).all()
-    rows = [from_columns(columns[1:]) for columns in found]
-    return Page(rows, found[-1][0] if len(found) == limit else None)
+        mine = and_(mine, where.c.broker == broker)
+    # Ids follow each other with hardly a gap, so a range of them is a page. A LIMIT would let
+    # PostgreSQL sort all that is left of the master for every page, until it has its statistics.
+    query = select(where.c.id, *_columns(where)).where(mine, where.c.id <= after + limit)
+    found = connection.execute(query.order_by(where.c.id)).all()
+    if found:
+        return Page([from_columns(columns[1:]) for columns in found], after + limit)
+    first = connection.execute(select(func.min(where.c.id)).where(mine)).scalar()
+    return Page([], None if first is None else first - 1)
 
 
 def replace(

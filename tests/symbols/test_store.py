@@ -47,7 +47,7 @@ def read(connection: Connection, mark: Mark, broker: str, limit: int = 2) -> lis
         some = page(connection, mark, broker, after, limit)
         assert len(some.rows) <= limit
         rows += some.rows
-        after = some.last
+        after = some.next
     return rows
 
 
