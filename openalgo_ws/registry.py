@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from openalgo_ws.adapter import Adapter
 
-__all__ = ["GROUP", "AdapterBroken", "AdapterNotFound", "Registry"]
+__all__ = ["GROUP", "AdapterBroken", "AdapterNotFound", "Offered", "Registry"]
 
 #: The entry-point group.
 GROUP = "openalgo_ws.adapters"
@@ -73,6 +73,24 @@ class Registry:
             except AdapterBroken as problem:
                 broken.append(problem)
         return adapters, broken
+
+
+class Offered:
+    """The adapters of a registry that may be used: all, or those named in VALID_BROKERS."""
+
+    def __init__(self, registry: Registry, names: Iterable[str] = ()) -> None:
+        self._registry = registry
+        self._names = frozenset(names)
+
+    def names(self) -> list[str]:
+        """Their names, sorted."""
+        return [name for name in self._registry.names() if not self._names or name in self._names]
+
+    def load(self, name: str) -> Adapter:
+        """The adapter of that name; raises `AdapterNotFound` or `AdapterBroken`."""
+        if self._names and name not in self._names:
+            raise AdapterNotFound(name)
+        return self._registry.load(name)
 
 
 def _by_name(offers: Iterable[EntryPoint]) -> dict[str, tuple[EntryPoint, ...]]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import zmq
+from OpenSSL.crypto import Error as OpenSSLError
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.ssl import Certificate
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -19,6 +23,14 @@ from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
+from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
+from openalgo_ws.feeds.environment import SystemEnvironment, make_steady
+from openalgo_ws.feeds.interfaces import FeedSettings
+from openalgo_ws.feeds.maker import Connections
+from openalgo_ws.feeds.manager import FeedManager
+from openalgo_ws.feeds.options import ConnectionOptions
+from openalgo_ws.feeds.plan import FeedPlan
+from openalgo_ws.feeds.sessions import MarketSessions
 from openalgo_ws.gateway.context import GatewaySettings
 from openalgo_ws.gateway.keys import KeyChecker
 from openalgo_ws.gateway.limits import Limits
@@ -27,7 +39,8 @@ from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.log import LoggedService, twistd_observer
 from openalgo_ws.options import Options, stop
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
-from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
+from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Offered, Registry
+from openalgo_ws.symbols.service import SymbolService
 
 __all__ = ["Options", "Server", "makeService"]
 
@@ -35,6 +48,7 @@ __all__ = ["Options", "Server", "makeService"]
 _SHUTDOWN = 4.5
 
 _INSIDE = BusEndpoint("inproc://openalgo-ws", bind=True)
+_DEFAULT_PORT = 8765
 
 
 def makeService(options: Options) -> IService:
@@ -42,6 +56,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     settings = options.settings
+    make_steady(reactor)
     server = Server(reactor, settings)
     # `parent` is twistd's own options: where its log goes.
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
@@ -61,11 +76,13 @@ class Server(Service):
         self._reactor = reactor
         self._settings = settings
         self._registry = Registry()
+        self._demo: Demo | None = None
         self._parts: list[Any] = []
         try:
-            self._vault = Vault(settings.pepper(), _revealed(settings.fernet_salt))
-            self._database = Database(settings.database_url.reveal())
             self._endpoints = [endpoint(reactor, text) for text in settings.endpoints()]
+            if not settings.demo:
+                self._vault = Vault(settings.pepper(), _revealed(settings.fernet_salt))
+                self._database = Database(settings.database_url.reveal())
         except (SettingsError, EndpointError) as error:
             stop(error)
         except BadDatabaseUrl as error:
@@ -74,13 +91,18 @@ class Server(Service):
     def privilegedStartService(self) -> None:
         """Open what may be refused: the database, the bus, the ports."""
         raise_descriptor_limit()
+        settings = self._settings
         try:
-            self._database.prepare()
+            if settings.demo:
+                self._demo = Demo(self._reactor, self._registry)
+                self._demo.privilegedStartService()
+                self._vault, self._database = Vault(DEMO_PEPPER), self._demo.database
+            else:
+                self._database.prepare()
             self._build()
         except DatabaseUnavailable as error:
             stop(f"DATABASE_URL: {error}")
         except zmq.ZMQError as error:
-            settings = self._settings
             stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
         except CannotListenError as error:
             stop(f"can't listen on {error.interface or 'any'}:{error.port}: {error.socketError.strerror}")
@@ -93,6 +115,8 @@ class Server(Service):
         for part in self._parts:
             part.startService()
         calm_collector()
+        if self._demo is not None:
+            self._welcome(self._demo)
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, say goodbye to clients, leave the brokers, close the rest: within 5 s."""
@@ -105,19 +129,34 @@ class Server(Service):
             await maybeDeferred(part.stopService)
         self._bus.shutdown()
         self._database.stop()
+        if self._demo is not None:
+            self._demo.clean()
 
     def _build(self) -> None:
         settings, reactor = self._settings, self._reactor
         accounts = Accounts(reactor, self._database, self._vault)
+        symbols = SymbolService(reactor, self._database, self._registry.load)
+        environment = SystemEnvironment()
         self._bus = ZmqBus(reactor)
-        publisher = None
+        self._parts = [part for part in (self._demo, accounts, symbols) if part is not None]
+        feeds: FeedManager | None = None
+        publisher: Publisher | None = None
         demand: Demand
         if settings.feeds == "own":
-            demand, publisher = self._own_feeds(accounts)
+            publisher = self._bus.publisher([])
+            demand = feeds = self._own_feeds(accounts, symbols, publisher, environment)
+            symbols.listen(feeds.master_changed)
+            self._parts.append(feeds)
         elif settings.feeds == "external":
             demand = ExternalDemand(self._brokers())
         else:
             demand = NoDemand()
+
+        def invalidate(user: str) -> None:
+            accounts.invalidate(user)
+            if feeds is not None:
+                feeds.credentials_changed(user)
+
         gateway = Gateway(
             reactor=reactor,
             endpoints=self._endpoints,
@@ -131,21 +170,74 @@ class Server(Service):
             settings=_gateway_settings(settings),
             limits=_limits(settings),
             describe=self._describe,
-            invalidate=accounts.invalidate,
+            invalidate=invalidate,
             origins=settings.allowed_origins or ("*",),
+            wall_ms=lambda: int(environment.now() * 1000),
+            last_values=settings.last_value_seconds,
         )
         accounts.on_keys_changed(gateway.keys_changed)
         self._bus.subscriber([_INSIDE, *_outside(settings)], gateway.receive)
         if publisher is not None:
             publisher.attach([BusEndpoint(_INSIDE.address, bind=False)])
         gateway.privilegedStartService()
-        self._parts = [accounts, gateway]
+        self._gateway = gateway
+        self._parts.append(gateway)
 
-    def _own_feeds(self, accounts: Accounts) -> tuple[Demand, Publisher]:
-        raise NotImplementedError
+    def _own_feeds(
+        self,
+        accounts: Accounts,
+        symbols: SymbolService,
+        publisher: Publisher,
+        environment: SystemEnvironment,
+    ) -> FeedManager:
+        settings = self._settings
+        urls = dict(settings.feed_url)
+        if self._demo is not None:
+            urls[BROKER] = self._demo.broker.url
+        roots = _trust_roots(settings)
+
+        def options(broker: str) -> ConnectionOptions:
+            return ConnectionOptions(
+                base_url=urls.get(broker),
+                verify_tls=settings.verify_tls.get(broker, True),
+                trust_roots=roots,
+            )
+
+        return FeedManager(
+            self._reactor,
+            accounts=accounts,
+            symbols=symbols,
+            adapters=Offered(self._registry, settings.valid_brokers),
+            environ=settings.broker_environment(),
+            connections=Connections(
+                reactor=self._reactor,
+                environment=environment,
+                sessions=MarketSessions.load(settings.exchange_sessions),
+                options=options,
+            ),
+            sink=publisher,
+            environment=environment,
+            plan=FeedPlan(settings.feed_plan),
+            settings=FeedSettings(
+                max_symbols=settings.max_symbols_per_websocket,
+                max_connections=settings.max_websocket_connections,
+                pooling=settings.enable_connection_pooling,
+                linger=settings.unsubscribe_linger_seconds,
+                take_back=settings.feed_take_back_seconds,
+                expiry=settings.session_expiry_time,
+            ),
+        )
+
+    def _welcome(self, demo: Demo) -> None:
+        port = self._gateway.addresses()[0].port
+        url = "" if port == _DEFAULT_PORT else f" --url ws://127.0.0.1:{port}"
+        command = Path(sys.argv[0]).parent / "openalgo-ws"
+        watch = f"{command} watch NSE:RELIANCE NSE_INDEX:NIFTY --mode depth{url}"
+        # Not through `sys.stdout`, which is the log's by now.
+        print(demo.welcome(f"ws://127.0.0.1:{port}", watch), file=sys.__stdout__, flush=True)
 
     def _brokers(self) -> list[str]:
-        return list(self._settings.valid_brokers) or self._registry.names()
+        return Offered(self._registry, self._settings.valid_brokers).names()
 
     def _describe(self, broker: str | None) -> Mapping[str, Any]:
         """What a broker offers, for ``server_info``."""
@@ -192,6 +284,17 @@ def _limits(settings: Settings) -> Limits:
         failure_window=settings.failed_authentication_seconds,
         message_bytes=settings.max_message_bytes,
     )
+
+
+def _trust_roots(settings: Settings) -> tuple[Certificate, ...]:
+    if settings.trust_roots is None:
+        return ()
+    try:
+        pem = settings.trust_roots.read_bytes()
+        marker = b"-----BEGIN CERTIFICATE-----"
+        return tuple(Certificate.loadPEM(marker + rest) for rest in pem.split(marker)[1:])
+    except (OSError, OpenSSLError) as error:
+        stop(f"WS_TRUST_ROOTS: {settings.trust_roots} can't be read ({type(error).__name__})")
 
 
 def _revealed(secret: Any) -> str | None:

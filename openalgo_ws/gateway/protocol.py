@@ -8,7 +8,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.logger import Logger
 
 from openalgo_ws.gateway.context import Context
@@ -48,6 +48,9 @@ class ClientProtocol(WebSocketServerProtocol):
             patience=context.settings.slow_patience,
         )
         super().connectionMade()
+        # Autobahn's own attempt comes before its options are there, and is swallowed.
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Autobahn's only way to the wire: it goes through the writer like everything else."""

@@ -37,7 +37,8 @@ _invalidation = msgspec.json.Decoder(_Invalidation).decode
 class Gateway(Service):
     """Serves clients on all given endpoints from one router.
 
-    ``invalidate`` is called with the user whose credentials changed (CACHE_INVALIDATE).
+    ``last_values`` is how long (seconds) last values outlive their last subscriber. ``invalidate`` is
+    called with the user whose credentials changed (CACHE_INVALIDATE).
     """
 
     log = Logger()
@@ -56,13 +57,14 @@ class Gateway(Service):
         invalidate: Callable[[str], None] = lambda user: None,
         origins: tuple[str, ...] = ("*",),
         wall_ms: Callable[[], int] = lambda: int(time() * 1000),
+        last_values: float = 300.0,
     ) -> None:
         self._reactor = reactor
         self._endpoints = endpoints
         self._invalidate = invalidate
         self._ports: list[IListeningPort] = []
         self._orders = OrderRelay()
-        self.router = Router(reactor, ENCODERS, wall_ms=wall_ms, control=self._control)
+        self.router = Router(reactor, ENCODERS, wall_ms=wall_ms, control=self._control, linger=last_values)
         self.context = Context(
             reactor=reactor,
             router=self.router,
