@@ -1,0 +1,48 @@
+# openalgo-ws: `make run` to see it work, `make test` to check it.
+#
+# Everything happens in .venv, which is made on first use. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: run test lint format bench bench-codecs clean lock
+
+run: $(STAMP)
+	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
+
+test: $(STAMP)
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/latency.py
+
+bench-codecs: $(STAMP)
+	$(BIN)/python benchmarks/codecs.py
+
+# The exact versions that CI installs, from what is installed here.
+lock: $(STAMP)
+	$(BIN)/pip freeze --exclude-editable --exclude pip --exclude setuptools > requirements/ci.lock
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+$(STAMP): pyproject.toml requirements/ci.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "openalgo-ws needs Python 3.11 or newer; set PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "this Python has no venv module: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/ci.lock -e '.[test,lint]'
+	@touch $(STAMP)
