@@ -102,7 +102,7 @@ class LogicalFeed:
             self._sourcing.replace(old, session)
             old.keep_warm(self.tag, False)
             self._told_refused.discard(old)
-        self._report()
+            self._report()
 
     def retry(self) -> None:
         """Ask again for what was refused: there are other credentials, or another master."""
@@ -150,8 +150,10 @@ class LogicalFeed:
 
     def _report(self) -> None:
         status = self.status
-        if status != self._told:
-            self._told = status
+        # The steps of a login are not worth a notice; what a connected feed has to say is.
+        news = status if status.state is FeedState.CONNECTED else Status(status.broker, status.state)
+        if news != self._told:
+            self._told = news
             self._listener.feed_changed(self, status)
 
     def _refused(self, key: Key, denied: Denied) -> None:

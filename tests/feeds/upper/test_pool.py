@@ -176,7 +176,7 @@ def test_what_finds_no_room_waits_for_its_own_connection_or_for_room(rig, world)
     pool = rig(connections=2)
     pool.want(*range(8))
     world.advance(1)
-    first, second = world.open()
+    first, _second = world.open()
     first.to(S.AUTH_FAILED)
     assert pool.sizes() == [4, 4]
     assert not pool.pool.live(instrument(0))
@@ -191,7 +191,7 @@ def test_short_outages_move_nothing_long_ones_do(rig, world) -> None:
     pool = rig(settings={"rescue": 10.0})
     pool.want(*range(5))
     world.advance(1)
-    first, second = world.open()
+    first, _second = world.open()
     first.drop()
     world.advance(9.8)
     assert pool.sizes() == [4, 1]
@@ -205,7 +205,7 @@ def test_too_many_connections_opens_no_further_one(rig, world) -> None:
     pool = rig()
     pool.want(*range(6))
     world.advance(1)
-    first, second = world.open()
+    _first, second = world.open()
     pool.want(0, wish=None)
     second.drop("too_many")
     assert pool.sizes() == [4, 1]
