@@ -132,6 +132,8 @@ class RenewingContextFactory:
                 certificate=certificates[0],
                 extraCertChain=certificates[1:],
                 raiseMinimumTo=ssl.TLSVersion.TLSv1_2,
+                # Browsers and others offer this by ALPN; a WebSocket begins as HTTP/1.1.
+                acceptableProtocols=[b"http/1.1"],
             )
             return options.getContext()
         except OSError as error:
