@@ -27,7 +27,7 @@ __all__ = ["Entry", "Sourcing"]
 class Entry:
     """One instrument: who wants what of it, and where it comes from."""
 
-    __slots__ = ("at", "coming", "count", "mark", "placed")
+    __slots__ = ("at", "coming", "count", "mark", "placed", "refused")
 
     def __init__(self) -> None:
         #: How many clients hold which wish.
@@ -39,6 +39,8 @@ class Entry:
         self.coming: Session | None = None
         #: How far it had got when no session served it any more.
         self.mark = Mark()
+        #: Sessions that have given it up since somebody last asked for it.
+        self.refused: set[Session] = set()
 
 
 class Sourcing:
@@ -82,12 +84,16 @@ class Sourcing:
 
     # Asking
 
-    def place(self, more: Mapping[Key, Iterable[Wish]], without: Session | None = None) -> dict[Key, Denied]:
+    def place(self, more: Mapping[Key, Iterable[Wish]]) -> dict[Key, Denied]:
         """Ask for what is held of these entries, and these wishes besides.
 
-        Those that can't be had are as before; the reason is the preferred session's. ``without``
-        this session, it has just refused.
+        Those that can't be had are as before; the reason is the preferred session's.
         """
+        for key in more:
+            self.entries[key].refused.clear()
+        return self._place(more)
+
+    def _place(self, more: Mapping[Key, Iterable[Wish]]) -> dict[Key, Denied]:
         wishes: dict[Key, Wish] = {}
         at: dict[Session, list[Key]] = {}
         nowhere: list[Key] = []
@@ -106,10 +112,10 @@ class Sourcing:
             denied |= self._ask(session, keys, wishes)
         reasons: dict[Key, Denied] = {}
         for session in sorted(self._sessions(), key=lambda session: session is not self.active):
-            if nowhere and session is not without:
-                nowhere_here = self._ask(session, nowhere, wishes)
-                nowhere = list(nowhere_here)
-                reasons = nowhere_here | reasons
+            open_to = [key for key in nowhere if session not in self.entries[key].refused]
+            if open_to:
+                reasons = self._ask(session, open_to, wishes) | reasons
+                nowhere = [key for key in nowhere if self.entries[key].at is None]
         return denied | {key: reasons[key] for key in nowhere if key in reasons}
 
     def _ask(self, session: Session, keys: Sequence[Key], wishes: Mapping[Key, Wish]) -> dict[Key, Denied]:
@@ -173,8 +179,9 @@ class Sourcing:
             self._came(key)
         else:
             entry.at = entry.placed = None
+            entry.refused.add(session)
             if entry.count:
-                self.place({key: ()}, session)
+                self._place({key: ()})
                 # Even if somebody took it again meanwhile, there is nobody to serve it.
                 if entry.at is None:
                     self._refused(key, denied)
