@@ -1,5 +1,5 @@
-"""What an instrument index costs: memory, time to build, time to look up, and how long the build
-holds up another thread.
+"""What an instrument master costs: memory of the index, time to build it and to look things up, time
+to store and read a master, and how late the reactor comes while one is read.
 
     python benchmarks/symbols.py [--instruments 250000]
 """
@@ -7,14 +7,25 @@ holds up another thread.
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, react
+
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.adapter import Adapter, MasterRow
 from openalgo_ws.symbols.index import IndexBuilder, SymbolIndex, give_way
+from openalgo_ws.symbols.service import SymbolService
+from openalgo_ws.symbols.store import replace
 from openalgo_ws.tick import Instrument
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -54,6 +65,72 @@ def held_up(count: int, pause: Callable[[], None] | None) -> tuple[float, list[f
         time.sleep(0.001)
         late.append(time.perf_counter() - before - 0.001)
     return time.perf_counter() - begin, sorted(late)
+
+
+class Master:
+    """A broker whose master is read as it stands."""
+
+    name = "bench"
+
+    def instrument(self, row: MasterRow) -> Instrument:
+        return Instrument(
+            row.symbol, row.exchange, row.token, row.brsymbol, row.brexchange, row.tick_size, row.lotsize
+        )
+
+
+def through_the_database(count: int, folder: Path) -> None:
+    """Store a master in an SQLite file, and let the service read it on a live reactor."""
+    database = Database(f"sqlite:///{folder / 'bench.db'}")
+    database.prepare()
+    rows = [
+        MasterRow(
+            symbol=one.symbol,
+            brsymbol=one.brsymbol,
+            name="",
+            exchange=one.exchange,
+            brexchange=one.brexchange,
+            token=one.token,
+            tick_size=one.tick_size,
+            lotsize=one.lotsize,
+        )
+        for one in islice(instruments(), count)
+    ]
+    for label in ("store", "store again"):
+        begin = time.perf_counter()
+        database.call(lambda connection: replace(connection, "bench", rows))
+        print(f"{label:<22}{time.perf_counter() - begin:8.2f} s")
+    rows.clear()
+
+    async def main(reactor: Any) -> None:
+        database.start()
+        service = SymbolService(reactor, database, lambda name: cast("Adapter", Master()))
+        late: list[float] = []
+        beats = [time.perf_counter()]
+
+        def beat() -> None:
+            late.append(time.perf_counter() - beats[-1] - 0.001)
+            beats.append(time.perf_counter())
+
+        # As the server does after its start: the collector then passes over what is there to stay.
+        gc.collect()
+        gc.freeze()
+        beats[0] = time.perf_counter()
+        heart = LoopingCall(beat)
+        heart.start(0.001, now=False)
+        begin = time.perf_counter()
+        index = await service.index("bench")
+        took = time.perf_counter() - begin
+        heart.stop()
+        late.sort()
+        print(f"read into an index    {took:8.2f} s   {index!r}")
+        print(
+            f"reactor late          {late[len(late) // 2] * 1e3:8.2f} ms median, "
+            f"{late[int(len(late) * 0.99)] * 1e3:.2f} ms p99, {late[-1] * 1e3:.2f} ms worst"
+        )
+        await service.stopService()
+        database.stop()
+
+    react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
 
 
 def timed(lookups: int, look_up: Callable[[], object]) -> float:
@@ -99,6 +176,8 @@ def main() -> None:
     begin = time.perf_counter()
     del traced
     print(f"give back             {(time.perf_counter() - begin) * 1e3:8.2f} ms")
+    with TemporaryDirectory() as folder:
+        through_the_database(count, Path(folder))
 
 
 if __name__ == "__main__":

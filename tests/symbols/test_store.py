@@ -24,6 +24,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = create_engine(f"sqlite:///{tmp_path / 'ours.db'}")
     with engine.begin() as connection:
         assert create_own(connection)
+    with engine.connect() as connection:
+        # As `Database.prepare` does.
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     yield engine
     engine.dispose()
@@ -176,6 +178,20 @@ def test_the_platforms_master_is_nobody_elses(theirs: Engine) -> None:
         mark = survey(connection, "dhan")
         assert mark.rows == 0
         assert mark.reason == ("there are no instruments of dhan: the table symtoken holds those of zerodha")
+
+
+def test_gaps_between_the_ids_cost_no_row(theirs: Engine) -> None:
+    with theirs.begin() as connection:
+        fill(connection, *((f"S{n}", "NSE", str(n + 1), None) for n in range(6)))
+        for number, place in ((6, 2**31), (5, 10**9), (4, 51), (3, 50), (2, 3)):
+            connection.execute(
+                text("UPDATE symtoken SET id = :place WHERE token = :token"),
+                {"place": place, "token": str(number)},
+            )
+        mark = survey(connection, "zerodha")
+        assert mark.rows == 6
+        for limit in (1, 2, 5, 1000):
+            assert [one.token for one in read(connection, mark, "zerodha", limit)] == list("123456")
 
 
 @pytest.mark.parametrize(
