@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol as Interface
 
-from twisted.internet.interfaces import IAddress, IProtocol
+from twisted.internet.interfaces import IAddress, IProtocol, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
@@ -68,6 +68,10 @@ class Front(Protocol):
 
     def connectionMade(self) -> None:
         """Accepted. Say nothing: the client speaks first."""
+        # Ticks are small and must not wait for the client's acknowledgement of those before.
+        # (Autobahn's own `tcpNoDelay` comes before the transport is there, and does nothing.)
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
         self._since = self._desk.seconds()
         self._attempt = self._desk.arrived(self)
         if self._desk.faults.half_open:
@@ -115,7 +119,7 @@ class Front(Protocol):
             return
         if self._next_drip is not None:
             if now >= self._next_drip and self._desk.faults.slow_handshake is not None:
-                self._next_drip = now + self._desk.faults.slow_handshake
+                self._next_drip += self._desk.faults.slow_handshake
                 self._write(_ENDLESS[self._drips : self._drips + 1] or b"a")
                 self._drips += 1
         elif now - self._since >= _PATIENCE and not self._is_stalled:
