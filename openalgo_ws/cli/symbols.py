@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -35,6 +36,11 @@ from openalgo_ws.symbols.update import Downloaded, Downloader, download
 __all__ = ["open_database", "symbols"]
 
 T = TypeVar("T")
+
+#: Columns of a terminal from which on the table of instruments has all of its own.
+_WIDE = 110
+#: Columns where the output is not a terminal.
+_PIPE = 200
 
 #: Rows left out that are described without ``--verbose``.
 _SHOWN = 10
@@ -135,22 +141,27 @@ def search(setup: Setup, text: tuple[str, ...], broker: str | None, exchange: st
     if not found:
         click.echo(_nothing(words, broker, there), err=True)
         raise SystemExit(1)
-    Console().print(table_of(found))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE)
+    console.print(table_of(found, wide=console.width >= _WIDE))
 
 
-def table_of(found: Sequence[Found]) -> Table:
-    """One row an instrument."""
-    table = Table()
-    for column in ("broker", "exchange", "symbol", "token", "broker's symbol", "name"):
-        table.add_column(column, overflow="fold")
+def table_of(found: Sequence[Found], wide: bool) -> Table:
+    """One row an instrument; the broker's symbol and the name only where there is room."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in ("broker", "exchange", "symbol", "token"):
+        table.add_column(column, overflow="fold", no_wrap=column == "symbol")
     for column in ("expiry", "strike", "lot", "tick"):
         table.add_column(column, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("broker's symbol", overflow="fold")
+        table.add_column("name", overflow="fold")
     for one in found:
         row = one.row
-        texts = (one.broker, row.exchange, row.symbol, row.token, row.brsymbol, row.name, row.expiry)
-        strike = f"{row.strike:g}" if row.strike else ""
-        tick = f"{row.tick_size:g}" if row.tick_size else ""
-        table.add_row(*map(escape, texts), strike, str(row.lotsize), tick)
+        cells = [one.broker, row.exchange, row.symbol, row.token, row.expiry]
+        cells += [f"{number:.10g}" if number else "" for number in (row.strike, row.lotsize, row.tick_size)]
+        table.add_row(*map(escape, [*cells, row.brsymbol, row.name] if wide else cells))
     return table
 
 
