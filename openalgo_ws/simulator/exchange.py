@@ -19,9 +19,11 @@ class Exchange:
     """Implements `openalgo_ws.adapter.Market`; `step` lets something happen.
 
     Who comes next is drawn round by round: everybody once, in an order of its own each round. So
-    no instrument is silent for longer than two rounds. The same seed, listings and number of steps
-    give the same prices, however the steps are grouped and whoever looks on. Times come from
-    ``now`` (epoch seconds).
+    no instrument is silent for longer than two rounds. With ``busy``, so many instruments (the
+    first, which are the well-known ones) take turns for every other step.
+
+    The same seed, listings and number of steps give the same prices, however the steps are grouped
+    and whoever looks on. Times come from ``now`` (epoch seconds).
     """
 
     def __init__(
@@ -31,11 +33,14 @@ class Exchange:
         *,
         seed: int | None = None,
         levels: int = 5,
+        busy: int = 0,
     ) -> None:
         if not listings:
             raise ValueError("an exchange needs something to trade")
         if not 1 <= levels <= DEEPEST:
             raise ValueError(f"a book has 1 to {DEEPEST} levels, not {levels}")
+        if busy < 0:
+            raise ValueError(f"not less than no instruments can be busy: {busy}")
         self._levels = levels
         self._now = now
         self._random = Random(seed)
@@ -49,7 +54,7 @@ class Exchange:
             one = walk.instrument
             self._by_token.setdefault(one.token, one)
             self._by_key[one.token, one.exchange] = one
-        self._order = self._rounds()
+        self._order = self._turns(min(busy, len(listings)))
 
     @staticmethod
     def _name(instrument: Instrument) -> tuple[str, str]:
@@ -93,9 +98,16 @@ class Exchange:
             touched[index] = walk.instrument
         return list(touched.values())
 
-    def _rounds(self) -> Iterator[int]:
-        """Indices for ever: each round a permutation, cheap however many there are."""
-        size = len(self._walks)
+    def _turns(self, busy: int) -> Iterator[int]:
+        everybody = self._rounds(len(self._walks))
+        if not busy:
+            yield from everybody
+        for index in self._rounds(busy):
+            yield index
+            yield next(everybody)
+
+    def _rounds(self, size: int) -> Iterator[int]:
+        """The first ``size`` indices for ever: each round a permutation, cheap however many there are."""
         while True:
             start = self._random.randrange(size)
             stride = self._random.randrange(1, size + 1)

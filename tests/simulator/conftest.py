@@ -128,13 +128,13 @@ class RawClient(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
-        self._look()
+        self.look()
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
         self.ended = reason.value
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         for entry in list(self._waiting):
             found = entry[0](self)
             if found:
@@ -235,6 +235,19 @@ class Rig:
         self.side: Any = self.broker.side
         self.tokens = [one.token for one in self.exchange.instruments()]
         self.clients: list[RawClient] = []
+        # Clients may wait for something at the server, too.
+        for name in ("arrived", "left", "decide"):
+            setattr(self.broker, name, self._telling(getattr(self.broker, name)))
+
+    def _telling(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def told(*arguments: Any) -> Any:
+            result = method(*arguments)
+            for client in self.clients:
+                # In the next turn: the server may be in the middle of something.
+                self.reactor.callLater(0, client.look)
+            return result
+
+        return told
 
     async def client(self) -> RawClient:
         """A TCP connection, nothing said yet."""

@@ -59,6 +59,16 @@ def test_nobody_waits_longer_than_two_rounds():
         }
 
 
+def test_busy_ones_get_every_other_step():
+    one = Exchange(LISTINGS, Now(), seed=3, busy=10)
+    first = [instrument.token for instrument in one.instruments()][:10]
+    touched = [instrument.token for _ in range(600) for instrument in one.step()]
+    assert set(touched[::2]) == set(first)
+    assert set(touched[1::2]) == {instrument.token for instrument in one.instruments()}
+    with pytest.raises(ValueError):
+        Exchange(LISTINGS, Now(), busy=-1)
+
+
 def on_grid(price: float, instrument: Instrument) -> bool:
     units = round(price * 10_000)
     return units % round(instrument.tick_size * 10_000) == 0 and price == units / 10_000

@@ -32,7 +32,8 @@ class ServerCertificate:
 
     def options(self) -> CertificateOptions:
         """For ``listenSSL``: the server's side of TLS 1.2 or later."""
-        return PrivateCertificate.loadPEM(self.certificate + self.key).options()
+        options: CertificateOptions = PrivateCertificate.loadPEM(self.certificate + self.key).options()
+        return options
 
     def write(self, folder: Path, stem: str = "server") -> tuple[Path, Path]:
         """``(stem.pem, stem.key)`` in the folder: certificate and key."""
