@@ -171,6 +171,8 @@ class Adapter:
     master_files: Callable[[Mapping[str, str]], Mapping[str, HttpRequest]]
     #: Parse one of them (decompressed): by file name, row by row.
     parse_master: Callable[[str, bytes], Iterable[MasterRow | BadRow]]
+    #: Instruments that the broker streams and that are in none of its files.
+    fixed_rows: tuple[MasterRow, ...] = ()
 
     #: The same protocol seen from the broker.
     simulator: type[SimulatorSide] | None = None

@@ -143,6 +143,7 @@ def parse(
         name = PurePosixPath(given).name or given
         for member, content in unpack(name, data):
             reader.read(_spelled(name, member, names), content)
+    reader.add(adapter.fixed_rows)
     return Master(reader.rows, reader.report)
 
 
@@ -248,6 +249,11 @@ class _Reader:
         if not kept:
             first = next((f" (first: {fault})" for fault in self.report.faults if fault.file == name), "")
             raise MasterError(f"{name}: no instrument of {self._adapter.title} in it{first}")
+
+    def add(self, rows: Iterable[MasterRow]) -> None:
+        """Rows that come from no file."""
+        for row in rows:
+            self._take("(fixed)", row)
 
     def _take(self, name: str, row: MasterRow) -> None:
         wrong = fault(row)

@@ -9,6 +9,10 @@
     [simulator_differs]
     "name of the case" = "the frame carries … that a tick does not"
 
+    # Members of a JSON frame that its simulator may leave out, as a tick does not hold them.
+    [simulator_omits]
+    "52h" = "…"
+
     # Fields that a simulated tick doesn't bring back in a mode, beyond the usual ones, and why.
     [lacks]
     Quote = { volume = "…" }
