@@ -12,7 +12,7 @@ import click
 from OpenSSL.crypto import Error as CryptoError
 from OpenSSL.SSL import Error as TlsError
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
+from twisted.internet.error import CannotListenError, VerifyError
 from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.task import LoopingCall, react
 
@@ -227,6 +227,6 @@ def _tls(certificate: Path | None, key: Path | None) -> CertificateOptions | Non
         options: CertificateOptions = PrivateCertificate.loadPEM(pem).options()
         # Fails if the key is not the certificate's.
         options.getContext()
-    except (OSError, ValueError, CryptoError, TlsError):
+    except (OSError, ValueError, CryptoError, TlsError, VerifyError):
         raise click.ClickException(f"{certificate} and {key} are no certificate with its key") from None
     return options

@@ -8,6 +8,7 @@ import socket
 import pytest
 import pytest_twisted
 from twisted.internet.error import CannotListenError
+from twisted.logger import globalLogPublisher
 
 from openalgo_ws.adapter import Order
 from openalgo_ws.simulator.journal import Outcome
@@ -287,3 +288,33 @@ async def test_a_port_in_use_is_an_error(rig, make_rig):
     with pytest.raises(CannotListenError):
         other.broker.listen(rig.broker.port)
     assert other.clock.getDelayedCalls() == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_side_that_fails_in_the_market_ends_the_server_loudly(rig):
+    client = await rig.subscriber()
+
+    def fail(ticks):
+        raise ZeroDivisionError("a mistake in an adapter")
+
+    rig.side.open[0].ticks = fail
+    logged = []
+    globalLogPublisher.addObserver(logged.append)
+    try:
+        rig.pass_time(0.1)
+    finally:
+        globalLogPublisher.removeObserver(logged.append)
+    assert any(event.get("log_failure") and event["log_failure"].check(ZeroDivisionError) for event in logged)
+    await client.until(lambda c: c.ended)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_side_that_fails_on_a_frame_ends_that_connection(rig):
+    client, other = await rig.subscriber(), await rig.subscriber()
+    client.send("this is not JSON")
+    await client.until(lambda c: c.ended or c.frames[-1][0] == 8)
+    before = len(other.ticks)
+    rig.pass_time(3)
+    await other.until(lambda c: len(c.ticks) > before)
+    await client.until(lambda c: c.ended)
+    assert len(rig.side.open) == 1
