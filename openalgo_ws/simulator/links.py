@@ -14,8 +14,8 @@ from openalgo_ws.simulator.connection import ServedConnection
 
 __all__ = ["StreamLink", "WebSocketLink", "websocket_factory"]
 
-#: The largest message a client may send.
-_LARGEST_MESSAGE = 4 * 1024 * 1024
+#: The largest message either way: a first packet of 50,000 instruments with a deep book.
+_LARGEST_MESSAGE = 256 * 1024 * 1024
 #: Close codes that never travel: they mean that no close frame came.
 _UNSENT = (1005, 1006, 1015)
 
@@ -76,7 +76,9 @@ class WebSocketLink(WebSocketServerProtocol):
         self._served.lost()
 
     def deliver(self, frame: str | bytes) -> None:
-        """One text or binary message."""
+        """One text or binary message; none once the close has begun, by either side."""
+        if self.state != self.STATE_OPEN:
+            return
         if isinstance(frame, str):
             self.sendMessage(frame.encode("utf-8"), False)  # type: ignore[no-untyped-call]
         else:

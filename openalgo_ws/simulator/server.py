@@ -69,7 +69,7 @@ class SimulatedBroker:
         credentials: Mapping[str, str] | None = None,
         rate: float = 1_000.0,
         interval: float = 0.01,
-        buffer_limit: int = 4 * 1024 * 1024,
+        buffer_limit: int = 16 * 1024 * 1024,
     ) -> None:
         self._reactor = reactor
         self._clock: IReactorTime = reactor if clock is None else clock

@@ -291,6 +291,16 @@ async def test_a_port_in_use_is_an_error(rig, make_rig):
 
 
 @pytest_twisted.ensureDeferred
+async def test_ticks_between_the_close_and_the_end_of_the_socket_are_dropped(rig):
+    client, other = await rig.subscriber(), await rig.subscriber()
+    rig.broker.connections[0]._link.dropConnection()
+    before = len(other.ticks)
+    rig.pass_time(3)
+    await other.until(lambda c: len(c.ticks) > before)
+    await client.until(lambda c: c.ended)
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_side_that_fails_in_the_market_ends_the_server_loudly(rig):
     client = await rig.subscriber()
 
@@ -318,3 +328,15 @@ async def test_a_side_that_fails_on_a_frame_ends_that_connection(rig):
     await other.until(lambda c: len(c.ticks) > before)
     await client.until(lambda c: c.ended)
     assert len(rig.side.open) == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_call_with_an_endless_body_is_dropped(rig):
+    client = await rig.client()
+    client.write(b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + bytes(0x10000) + b"\r\n"
+    for _ in range(80):
+        client.write(chunk)
+    await client.until(lambda c: c.ended)
+    assert client.data == b""
+    assert rig.side.requests == []
