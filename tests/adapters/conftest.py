@@ -30,6 +30,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,21 @@ class Subject:
             return True
         codec = rig.make_codec(self.adapter, feed, rig.FixedEnvironment())
         return codec.dial().transport is Transport.STREAM
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """pytest-twisted wraps what hypothesis calls, again for every parameter: undo it each time.
+
+    Otherwise the second adapter's test would run inside the leftovers of the first one's.
+    """
+    held = getattr(pyfuncitem.obj, "hypothesis", None)
+    inner = getattr(held, "inner_test", None)
+    try:
+        return (yield)
+    finally:
+        if held is not None:
+            held.inner_test = inner
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
