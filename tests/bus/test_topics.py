@@ -28,7 +28,6 @@ def test_the_platforms_own_examples() -> None:
 )
 def test_every_topic_reads_back(exchange: str, symbol: str) -> None:
     for topic, mode in market_topics(exchange, symbol):
-        parsed = parse_market_topic(topic)
         assert parse_market_topic(topic) == MarketTopic(exchange, symbol, mode)
 
 

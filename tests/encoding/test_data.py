@@ -45,7 +45,8 @@ def test_poorer_modes_are_prefixes(state: Tick, now: int, levels: int) -> None:
     ltp = encode(state, Mode.LTP, now)
     assert rich.body[: rich.ltp_end] + b"}" == ltp.body
     assert rich.body[: rich.quote_end] + b"}" == quote.body
-    assert loads(rich.body) and loads(quote.body)
+    assert loads(rich.body)
+    assert loads(quote.body)
     assert loads(ltp.body) == {
         k: v for k, v in {"ltp": state.ltp, "ltt": state.ltt, "timestamp": now}.items() if v is not None
     }
