@@ -76,11 +76,13 @@ def read_csv(
     *,
     columns: Sequence[str] | None = None,
     delimiter: str = ",",
+    least: int | None = None,
 ) -> Iterator[MasterRow | BadRow]:
     """Rows of a CSV file; ``columns`` names them where the file has no header.
 
     Each line is read by itself, so that an open quote can't swallow the rows after it; a row
     with another number of columns than the header is bad, because its values are shifted.
+    Where the last columns don't matter, ``least`` is how many a row must have.
     """
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
@@ -90,9 +92,9 @@ def read_csv(
             if columns is None:
                 columns = [field.strip() for field in fields]
                 continue
-            if len(fields) != len(columns):
+            if len(fields) < least if least is not None else len(fields) != len(columns):
                 raise BadValue(f"{len(fields)} columns instead of {len(columns)}")
-            row = parse(Row(zip(columns, fields, strict=True)))
+            row = parse(Row(zip(columns, fields, strict=False)))
         except BadValue as problem:
             yield BadRow(number, str(problem))
             continue

@@ -19,13 +19,13 @@ from openalgo_ws.adapter import (
     MasterRow,
 )
 
-__all__ = ["KEEPALIVE", "NO_INDEX_BOOK", "from_row", "market_feed", "noren_adapter", "user_of"]
+__all__ = ["EXCHANGES", "KEEPALIVE", "NO_INDEX_BOOK", "from_row", "market_feed", "noren_adapter", "user_of"]
 
 #: Both the text heartbeat and pings; ticks that stay away for 180 s are a stall.
 KEEPALIVE = Keepalive(
     ping_interval=30.0, pong_timeout=10.0, heartbeat_interval=30.0, dead_after=120.0, stall_after=180.0
 )
-_EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX", "NSE_INDEX", "BSE_INDEX")
+EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX", "NSE_INDEX", "BSE_INDEX")
 NO_INDEX_BOOK: Mapping[str, tuple[int, ...]] = {"": (5,), "NSE_INDEX": (), "BSE_INDEX": (), "MCX_INDEX": ()}
 
 
@@ -73,6 +73,7 @@ def noren_adapter(
     from_row: Callable[[AuthRow, Mapping[str, str]], dict[str, str]] = from_row,
     to_row: Callable[[Mapping[str, str]], dict[str, str]] | None = None,
     token_field: str = "access_token",
+    exchanges: Iterable[str] = EXCHANGES,
 ) -> Adapter:
     """An adapter of the family; ``host`` serves the classic master files unless others are given."""
     return Adapter(
@@ -82,7 +83,7 @@ def noren_adapter(
         # The account is the user's id unless it is given.
         optional_fields=("actid",),
         feeds=(market_feed(codec, per_connection),),
-        exchanges={exchange: SEGMENTS[exchange] for exchange in _EXCHANGES},
+        exchanges={exchange: SEGMENTS[exchange] for exchange in exchanges},
         depth_levels=NO_INDEX_BOOK,
         from_row=from_row,
         to_row=to_row,
