@@ -7,7 +7,7 @@ the feeds that were granted to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -80,32 +80,27 @@ class Router:
 
     # From the bus.
 
-    def receive(self, messages: Iterable[list[bytes]]) -> None:
+    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> None:
         """A batch of bus messages: route every one, then flush what they touched."""
         now = self._reactor.seconds()
-        stats = self.bus_stats
+        wall_ms = self._wall_ms()
         foreign = self._foreign
-        wall_ms = 0
-        for message in messages:
-            stats.messages += 1
-            if len(message) != 2:
-                self._malformed(now, "a message that does not have two frames")
-                continue
-            topic, payload = message
+        read = 0
+        for topic, payload in messages:
             wanted = foreign.get(topic)
             if wanted is None:
                 self._other(topic, payload, now)
                 continue
             line, mode = wanted
-            stats.ticks += 1
-            if not wall_ms:
-                wall_ms = self._wall_ms()
+            read += 1
             try:
                 tick = read_foreign(payload, mode, wall_ms)
             except (ValueError, RecursionError):
                 self._malformed(now, "a payload that is not a JSON object with a finite ltp")
                 continue
             line.feed_tick(tick, now)
+        self.bus_stats.messages += len(messages)
+        self.bus_stats.ticks += read
         self.flush()
 
     def _other(self, topic: bytes, payload: bytes, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import time
 from typing import Any
 
@@ -115,7 +115,7 @@ class Gateway(Service):
 
     # From the bus.
 
-    def receive(self, messages: Iterable[list[bytes]]) -> None:
+    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> None:
         """A batch of bus messages."""
         self.router.receive(messages)
 

@@ -12,7 +12,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, tag_of, unpack
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
+from openalgo_ws.bus.zeromq import BusEndpoint, Message, ZmqBus
 from openalgo_ws.tick import Mode
 
 
@@ -23,10 +23,10 @@ def record(symbol: str, ltp: int) -> TickRecord:
 
 class Collector:
     def __init__(self) -> None:
-        self.batches: list[list[list[bytes]]] = []
+        self.batches: list[list[Message]] = []
         self._waiting: list[tuple[int, Deferred[None]]] = []
 
-    def __call__(self, messages: list[list[bytes]]) -> None:
+    def __call__(self, messages: list[Message]) -> None:
         self.batches.append(messages)
         for want, done in list(self._waiting):
             if self.count() >= want:
@@ -36,7 +36,7 @@ class Collector:
     def count(self) -> int:
         return sum(map(len, self.batches))
 
-    def messages(self) -> list[list[bytes]]:
+    def messages(self) -> list[Message]:
         return [message for batch in self.batches for message in batch]
 
     def until(self, count: int) -> Deferred[None]:
@@ -99,7 +99,39 @@ async def test_a_foreign_publisher_over_tcp(bus: ZmqBus, collector: Collector) -
         loop.start(0.01)
         await collector.until(3)
         loop.stop()
-    assert collector.messages()[0] == [b"NSE_SBIN_LTP", b'{"ltp":1}']
+    assert collector.messages()[0] == (b"NSE_SBIN_LTP", b'{"ltp":1}')
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_that_do_not_have_two_frames_cost_only_themselves(
+    bus: ZmqBus, collector: Collector
+) -> None:
+    subscriber = bus.subscriber([BusEndpoint("tcp://127.0.0.1:*", True)], collector)
+    good = [b"NSE_SBIN_LTP", b'{"ltp":1}']
+    batch = [b"\x00Tfeed", b"\x90"]
+    odd = [[b"alone"], [b"a", b"b", b"c"], [b"two", b"texts"], [b"four", b"{", b"{", b"{"], [b""]]
+    with zmq.Context() as context, context.socket(zmq.PUB) as foreign:
+        foreign.linger = 0
+        foreign.connect(subscriber.addresses())
+        await joined_from_outside(foreign, collector)
+        sent = 0
+        for first in odd:
+            for second in odd:
+                for message in (first, second, good, first, good, good, batch):
+                    foreign.send_multipart(message)
+                sent += 1
+        foreign.send_multipart([b"the end", b"{}"])
+        while (b"the end", b"{}") not in collector.messages():
+            await turn()
+    arrived = collector.messages()
+    assert arrived.count(tuple(good)) == 3 * sent
+    assert arrived.count(tuple(batch)) == sent
+
+
+async def joined_from_outside(foreign: zmq.Socket, collector: Collector) -> None:
+    while not collector.count():
+        foreign.send_multipart([b"hello", b"{}"])
+        await turn()
 
 
 @pytest_twisted.ensureDeferred

@@ -118,7 +118,7 @@ class Server:
         self.port: int = self.gateway.addresses()[0].port
 
     def publish(self, ltp: float, symbol: str = "SBIN", mode: Mode = Mode.LTP, user: str = "alice") -> None:
-        self.gateway.receive([[topic_for(f"zerodha.{user}"), pack([record(ltp, symbol, mode)])]])
+        self.gateway.receive([(topic_for(f"zerodha.{user}"), pack([record(ltp, symbol, mode)]))])
 
 
 @pytest.fixture

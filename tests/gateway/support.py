@@ -90,11 +90,11 @@ class Rig:
     def publish(
         self, ltp: float, symbol: str = "SBIN", mode: Mode = Mode.LTP, *, feed: str = "f", levels: int = 5
     ) -> None:
-        self.router.receive([[topic_for(feed), pack([record(ltp, symbol, mode, levels)])]])
+        self.router.receive([(topic_for(feed), pack([record(ltp, symbol, mode, levels)]))])
 
     def foreign(self, topic: bytes, payload: bytes | dict[str, Any]) -> None:
         text = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        self.router.receive([[topic, text]])
+        self.router.receive([(topic, text)])
 
 
 def record(ltp: float, symbol: str = "SBIN", mode: Mode = Mode.LTP, levels: int = 5) -> TickRecord:

@@ -271,11 +271,11 @@ async def test_orders_go_to_their_own_user_once(server, dial) -> None:
     done = update.replace(b"open", b"complete")
     server.gateway.receive(
         [
-            [b"ZERODHA_bob_orders", update],
-            [b"ANALYZE_alice_orders", update],
-            [b"ZERODHA_alice_orders", done],
-            [b"ZERODHA_alice_orders", b"nonsense"],
-            [b"ZERODHA_alice_positions", b"{}"],
+            (b"ZERODHA_bob_orders", update),
+            (b"ANALYZE_alice_orders", update),
+            (b"ZERODHA_alice_orders", done),
+            (b"ZERODHA_alice_orders", b"nonsense"),
+            (b"ZERODHA_alice_positions", b"{}"),
         ]
     )
     assert [message["order_status"] for message in await alice.all_said()] == ["open", "complete"]
@@ -288,8 +288,8 @@ async def test_orders_go_to_their_own_user_once(server, dial) -> None:
 async def test_an_invalidation_reaches_the_accounts(server) -> None:
     server.gateway.receive(
         [
-            [b"CACHE_INVALIDATE_ALL_other", b'{"action":"invalidate","user_id":"alice","cache_type":"ALL"}'],
-            [b"CACHE_INVALIDATE_ALL_other", b"[]"],
+            (b"CACHE_INVALIDATE_ALL_other", b'{"action":"invalidate","user_id":"alice","cache_type":"ALL"}'),
+            (b"CACHE_INVALIDATE_ALL_other", b"[]"),
         ]
     )
     assert server.invalidated == ["alice"]
