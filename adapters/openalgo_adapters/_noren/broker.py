@@ -9,6 +9,7 @@ from openalgo_adapters._noren.master import BSE_INDICES, classic_files, parse_cl
 from openalgo_adapters._noren.simulator import NorenServer
 from openalgo_ws.adapter import (
     Adapter,
+    Authorise,
     AuthRow,
     BadRow,
     Feed,
@@ -41,8 +42,10 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def market_feed(codec: type[NorenCodec], per_connection: int) -> Feed:
-    """The one socket of the family. A second login pushes the first out."""
+def market_feed(
+    codec: type[NorenCodec], per_connection: int, *, orders: bool = True, authorise: Authorise | None = None
+) -> Feed:
+    """The one market socket of the family. A second login pushes the first out."""
     return Feed(
         name="market",
         codec=codec,
@@ -55,7 +58,8 @@ def market_feed(codec: type[NorenCodec], per_connection: int) -> Feed:
         ),
         keepalive=KEEPALIVE,
         login=Login.ACKNOWLEDGED,
-        orders=True,
+        authorise=authorise,
+        orders=orders,
     )
 
 
