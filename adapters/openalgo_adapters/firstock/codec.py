@@ -1,0 +1,285 @@
+"""Firstock's feed V2: JSON objects of ``SEGMENT:TOKEN`` → fields, prices in paise.
+
+Source: "Subscribe Feed V2" and firstock 1.2.11. What a message is follows from its members. All
+modes get the same data, so one subscription serves them all. Whether messages are whole or partial
+is not documented (single source: partial ones were seen): what is missing, or a sentinel near
+2^63, is remembered, and every message gives one full tick of each instrument in it.
+
+An LTP tick costs what a depth tick costs, since the broker sends (and we pass on) the whole book in
+every mode: about 40,000 a second on a slow core, of which 100,000 are asked of other codecs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from openalgo_adapters._common.values import BadValue, json_object, text
+from openalgo_adapters._noren.orders import order_update
+from openalgo_ws.adapter import (
+    Cause,
+    Change,
+    Dial,
+    Disconnect,
+    Environment,
+    Event,
+    FeedCodec,
+    LoggedIn,
+    LoginFailed,
+    Malformed,
+    Rejected,
+    Send,
+    Verdict,
+)
+from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick
+
+__all__ = ["FirstockCodec"]
+
+_SEGMENTS = {
+    **{name: name for name in ("NSE", "BSE", "NFO", "BFO")},
+    "NSE_INDEX": "NSE",
+    "BSE_INDEX": "BSE",
+}
+#: Keys of one frame. (single source: our own choice, none is published.)
+_KEYS = 100
+
+#: From here on a number is the sentinel 2^63, or a neighbour of it.
+_SENTINEL = 9.2e18
+#: Times from here on are milliseconds. (conflict: the document says ms, real values are seconds.)
+_MILLISECONDS = 100_000_000_000
+
+# What is remembered of an instrument, in the order of Tick's fields; then the two sides.
+_FIELDS_COUNT, _BUY, _SELL, _PLACES = 15, 15, 16, 17
+_QUOTE = slice(1, 13)
+_NO_QUOTE = [None] * 12
+
+
+def _number(value: object) -> float | int | None:
+    """A finite number below the sentinel; None for anything else."""
+    if isinstance(value, str):
+        try:
+            number: float | int = int(value) if value.isdigit() and len(value) < 20 else float(value)
+        except ValueError:
+            return None
+        if "_" in value:
+            return None
+    elif type(value) is int or type(value) is float:
+        number = value
+    else:
+        return None
+    # NaN is not below anything.
+    return number if -_SENTINEL < number < _SENTINEL else None
+
+
+def _price(value: object) -> float | None:
+    """Paise; 0 means not available."""
+    number = _number(value)
+    return round(number / 100, 2) if number else None
+
+
+def _count(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _time(value: object) -> int | None:
+    number = _number(value)
+    if not number:
+        return None
+    return int(number) if number >= _MILLISECONDS else int(number) * 1000
+
+
+#: By name on the wire: place in Tick's order, and how to read.
+_FIELDS: Mapping[str, tuple[int, Callable[[object], Any]]] = {
+    "i_last_traded_price": (0, _price),
+    "i_open_price": (1, _price),
+    "i_high_price": (2, _price),
+    "i_low_price": (3, _price),
+    "close_price": (4, _price),
+    "i_closing_price": (4, _price),
+    "i_volume_traded_today": (5, _count),
+    "i_last_trade_quantity": (6, _count),
+    "i_average_trade_price": (7, _price),
+    "i_total_buy_quantity": (8, _count),
+    "i_total_sell_quantity": (9, _count),
+    # Never i_total_open_interest, the underlying's. (conflict: the peer uses that one.)
+    "i_open_interest": (10, _count),
+    "i_upper_circuit_limit": (11, _price),
+    "i_lower_circuit_limit": (12, _price),
+    "i_last_trade_time": (13, _time),
+    "i_feed_time": (14, _time),
+}
+
+
+class _Held:
+    """A subscribed key: its instrument and what is known of it."""
+
+    __slots__ = ("instrument", "memory")
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.memory: list[Any] = [None] * _PLACES
+
+
+class FirstockCodec(FeedCodec):
+    """One connection: ticks and order updates. The server speaks first."""
+
+    def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
+        self._credentials = credentials
+        self._held: dict[str, _Held] = {}
+        self._refused: list[Event] = []
+
+    def dial(self) -> Dial:
+        user, token = (quote(self._credentials.get(name, ""), safe="") for name in ("user_id", "susertoken"))
+        # In force since 30 January 2026; the former path has no V2.
+        return Dial(url=f"wss://socket.firstock.in/V2/ws?userId={user}&jKey={token}&source=developer-api")
+
+    # Out
+
+    def change(self, changes: Sequence[Change]) -> list[Send]:
+        dropped: list[str] = []
+        wanted: list[str] = []
+        for instrument, _, new in changes:
+            key = _key_of(instrument)
+            held = self._held.get(key) if key else None
+            if key is None:
+                self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
+            elif held is not None and not _same(held.instrument, instrument):
+                if new is not None:
+                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
+            elif new is None:
+                if held is not None:
+                    del self._held[key]
+                    dropped.append(key)
+            elif held is None:
+                self._held[key] = _Held(instrument)
+                wanted.append(key)
+        return [*_frames("unsubscribe", dropped), *_frames("subscribe", wanted)]
+
+    # In
+
+    def received(self, data: str | bytes) -> list[Event]:
+        if self._refused:
+            events, self._refused = self._refused, []
+            return events + self.received(data)
+        try:
+            message = json_object(data)
+            if "norenordno" in message:
+                return [order_update(message)]
+        except BadValue as problem:
+            return [Malformed(str(problem))]
+        if "brkname" in message:
+            return []
+        if "status" in message and ("message" in message or len(message) <= 3):
+            return [_answer(message)]
+        if "c_symbol" in message and "c_exch_seg" in message:
+            return self._flat(message)
+        events = []
+        unknown = True
+        for key, fields in message.items():
+            if ":" in key:
+                unknown = False
+                self._instrument(key, fields, events)
+        return [Malformed("an object of unknown form")] if unknown else events
+
+    def _flat(self, message: dict[str, Any]) -> list[Event]:
+        events: list[Event] = []
+        try:
+            key = f"{text(message['c_exch_seg'])}:{text(message['c_symbol'])}"
+        except BadValue as problem:
+            return [Malformed(str(problem))]
+        self._instrument(key, message, events)
+        return events
+
+    def _instrument(self, key: str, fields: object, events: list[Event]) -> None:
+        held = self._held.get(key)
+        if held is None or type(fields) is not dict:
+            segment, _, token = key.partition(":")
+            if not segment or not token or not isinstance(fields, dict):
+                events.append(Malformed("a key without segment or token, or no object under it"))
+            return
+        # Greeks have a message of their own.
+        if "gamma" not in fields and _merge(held.memory, fields):
+            events.append(_tick(held))
+
+
+def _same(one: Instrument, other: Instrument) -> bool:
+    return one.symbol == other.symbol and one.exchange == other.exchange
+
+
+def _key_of(instrument: Instrument) -> str | None:
+    segment = _SEGMENTS.get(instrument.brexchange) or _SEGMENTS.get(instrument.exchange)
+    token = instrument.token
+    return f"{segment}:{token}" if segment and token.isascii() and token.isalnum() else None
+
+
+def _frames(action: str, keys: Sequence[str]) -> list[Send]:
+    return [
+        json.dumps({"action": action, "tokens": "|".join(keys[start : start + _KEYS])}, separators=(",", ":"))
+        for start in range(0, len(keys), _KEYS)
+    ]
+
+
+def _answer(message: Mapping[str, object]) -> Event:
+    """The first message of the server, or an error later on."""
+    status, said = message.get("status"), message.get("message")
+    if status == "success":
+        return LoggedIn()
+    words = said.lower() if isinstance(said, str) else ""
+    if "unauthenticated" in words:
+        return LoginFailed(Verdict(Cause.TOKEN, "the broker refused the token"))
+    if "maximum sessions limit" in words:
+        return Disconnect(Verdict(Cause.TOO_MANY, "too many sockets of this user", 60.0))
+    return Rejected("the broker reports an error")
+
+
+def _merge(memory: list[Any], message: Mapping[str, object]) -> bool:
+    """Take over what is available; whether anything is known then."""
+    find = _FIELDS.get
+    for name, value in message.items():
+        field = find(name)
+        if field is not None:
+            place, read = field
+            new = read(value)
+            if new is not None:
+                memory[place] = new
+    for place, name in ((_BUY, "best_buy"), (_SELL, "best_sell")):
+        side = message.get(name)
+        if type(side) is list:
+            levels = _side(side)
+            if levels is not None:
+                memory[place] = levels
+    return memory.count(None) < _PLACES
+
+
+def _side(levels: list[Any]) -> list[Level] | None:
+    """A side of the book; None if it is not carried, that is, if no level has a usable price."""
+    carried = False
+    result = []
+    for level in levels[:5]:
+        if type(level) is not dict:
+            continue
+        price = _number(level.get("price"))
+        if price is None:
+            continue
+        carried = True
+        if price > 0:
+            result.append(
+                Level(round(price / 100, 2), _count(level.get("quantity")) or 0, _count(level.get("orders")))
+            )
+    return result if carried else None
+
+
+def _tick(held: _Held) -> Tick:
+    memory = held.memory
+    buy, sell = memory[_BUY], memory[_SELL]
+    # Positional, in the order of the memory and of Tick's fields: this runs for every tick.
+    fields = memory[:_FIELDS_COUNT]
+    if buy is not None or sell is not None:
+        # Copies, because the next tick may carry the same sides.
+        fields.append(Depth(list(buy or ()), list(sell or ())))
+        return Tick(held.instrument, Mode.DEPTH, *fields)
+    kind = Mode.LTP if fields[_QUOTE] == _NO_QUOTE else Mode.QUOTE
+    return Tick(held.instrument, kind, *fields)
