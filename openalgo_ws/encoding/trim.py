@@ -21,11 +21,6 @@ _json = msgspec.json.Encoder().encode
 
 def cut_book(payload: bytes, levels: int) -> bytes:
     """The same ``data`` object with at most ``levels`` levels a side; untouched where that holds already."""
-    # The common case, without parsing: neither half of the text has braces for more levels than that
-    # (the first also opens the object and the book).
-    middle = payload.find(b'"sell"')
-    if payload.count(b"{", 0, middle) <= levels + 2 and payload.count(b"{", middle) <= levels:
-        return payload
     fields = _object(payload)
     raw = fields.get("depth")
     if raw is None:

@@ -7,6 +7,7 @@ one per throttle interval; all subscribers of a channel get the same frames at t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -31,9 +32,15 @@ class ChannelKey(msgspec.Struct, frozen=True):
 
 
 class Encoder(Protocol):
-    """A format: makes the payload of a market-data message."""
+    """A format: how the payload of a market-data message is made.
 
-    def __call__(
+    Where `head` gives a text, the payload is that text, the tick's ``data`` object and a closing
+    brace, and `whole` is only asked for snapshots.
+    """
+
+    def head(self, line: Line, form: Form) -> bytes | None: ...  # pragma: no cover
+
+    def whole(
         self, line: Line, form: Form, tick: RoutedTick, snapshot: bool
     ) -> bytes: ...  # pragma: no cover
 
@@ -96,8 +103,7 @@ class Form:
         self.broker = key.broker
         self.channels: dict[float, Channel] = {}
         self.stats = stats
-        #: Whatever of the message does not change from tick to tick; the encoder's own.
-        self.head: bytes | None = None
+        self.head = encoder.head(line, self)
         self._encoder = encoder
         self._pack = deflated_text_frame if key.deflate else text_frame
         self._tick: RoutedTick | None = None
@@ -106,14 +112,19 @@ class Form:
     def frame(self, tick: RoutedTick) -> bytes:
         """The tick as a WebSocket frame."""
         if tick is not self._tick:
-            self._frame = self._pack(self._encoder(self.line, self, tick, False))
+            head = self.head
+            if head is None:
+                payload = self._encoder.whole(self.line, self, tick, False)
+            else:
+                payload = b"%b%b}" % (head, tick.data(self.mode, self.levels))
+            self._frame = self._pack(payload)
             self._tick = tick
             self.stats.encoded += 1
         return self._frame
 
     def snapshot(self, tick: RoutedTick) -> bytes:
         """The same, marked as the last known value."""
-        return self._pack(self._encoder(self.line, self, tick, True))
+        return self._pack(self._encoder.whole(self.line, self, tick, True))
 
 
 class Channel:
@@ -196,15 +207,13 @@ class Channel:
             self.sinks[sink] = sink.frames
 
     def offer(self, tick: RoutedTick, now: float) -> None:
-        """A new tick: tell it now, or when the window ends."""
-        if not self.interval:
-            self._send(tick, now)
-        elif now >= self._next_at:
+        """A new tick of a throttled channel: tell it now, or when the window ends."""
+        if now >= self._next_at:
             if self._pending is not None:
                 # The window's end has come but the clock has not yet told: this one is newer.
                 self._pending = None
                 self.form.stats.conflated += 1
-            self._send(tick, now)
+            self.send(tick, now)
             self._window(now)
         else:
             if self._pending is not None:
@@ -221,7 +230,7 @@ class Channel:
             self._wake_at(self._next_at)
         elif tick is not None:
             self._pending = None
-            self._send(tick, now)
+            self.send(tick, now)
             self._window(now)
         elif self._missed and self._last is not None:
             # Only the latecomers missed the last tick; it starts a window for all.
@@ -243,7 +252,8 @@ class Channel:
             self._scheduled = True
             self._clock.schedule(self, due)
 
-    def _send(self, tick: RoutedTick, now: float) -> None:
+    def send(self, tick: RoutedTick, now: float) -> None:
+        """Tell a tick now."""
         if self.late:
             self._admit(tick, now)
         sinks = self.sinks
@@ -282,14 +292,14 @@ class Channel:
 class Line:
     """One instrument of one feed: its channels by mode, and its last values."""
 
-    __slots__ = ("_forms", "_last", "_serial", "by_mode", "exchange", "feed", "symbol")
+    __slots__ = ("_forms", "_last", "_offers", "_serial", "exchange", "feed", "symbol")
 
     def __init__(self, feed: str, symbol: str, exchange: str) -> None:
         self.feed = feed
         self.symbol = symbol
         self.exchange = exchange
-        #: by_mode[m]: the channels that a tick of mode m serves.
-        self.by_mode: tuple[tuple[Channel, ...], ...] = ((), (), (), ())
+        #: By mode: the `offer` of each channel that such a tick serves.
+        self._offers: tuple[tuple[Callable[[RoutedTick, float], None], ...], ...] = ((), (), (), ())
         self._forms: dict[tuple[Mode, int, str, str | None, bool], Form] = {}
         self._serial = 0
         #: The last tick of each mode, with its place in the order of arrival.
@@ -301,11 +311,11 @@ class Line:
 
     def feed_tick(self, tick: RoutedTick, now: float) -> None:
         """A tick has come: remember it and offer it to every channel it can serve."""
-        self._serial += 1
+        self._serial = serial = self._serial + 1
         mode = tick.mode
-        self._last[mode] = (self._serial, tick)
-        for channel in self.by_mode[mode]:
-            channel.offer(tick, now)
+        self._last[mode] = (serial, tick)
+        for offer in self._offers[mode]:
+            offer(tick, now)
 
     def last(self, mode: Mode) -> RoutedTick | None:
         """The newest tick that can serve a mode."""
@@ -336,6 +346,8 @@ class Line:
 
     def _index(self) -> None:
         channels = [channel for form in self._forms.values() for channel in form.channels.values()]
-        self.by_mode = tuple(
-            tuple(channel for channel in channels if channel.form.mode <= mode) for mode in range(4)
+        self._offers = tuple(
+            # Where nothing is throttled there is nothing to decide.
+            tuple(one.offer if one.interval else one.send for one in channels if one.form.mode <= mode)
+            for mode in range(4)
         )

@@ -15,7 +15,7 @@ import msgspec
 from openalgo_ws.gateway.channel import Encoder, Form, Line
 from openalgo_ws.gateway.ticks import RoutedTick
 
-__all__ = ["ENCODERS", "FLAT", "FORMATS", "OPENALGO", "flat_message", "iso_ist", "openalgo_message"]
+__all__ = ["ENCODERS", "FLAT", "FORMATS", "OPENALGO", "Flat", "OpenAlgo", "iso_ist"]
 
 OPENALGO = "openalgo"
 FLAT = "flat"
@@ -25,10 +25,11 @@ _json = msgspec.json.Encoder().encode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def openalgo_message(line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+class OpenAlgo:
     """``{"type":"market_data","symbol":…,"data":{…}}`` (client protocol 1.3)."""
-    head = form.head
-    if head is None:
+
+    def head(self, line: Line, form: Form) -> bytes:
+        """Everything before the data object."""
         envelope = {
             "type": "market_data",
             "symbol": line.symbol,
@@ -36,23 +37,33 @@ def openalgo_message(line: Line, form: Form, tick: RoutedTick, snapshot: bool) -
             "mode": int(form.mode),
             "broker": form.broker,
         }
-        head = form.head = _json(envelope)[:-1] + b',"data":'
-    end = b',"snapshot":true}' if snapshot else b"}"
-    return head + tick.data(form.mode, form.levels) + end
+        return _json(envelope)[:-1] + b',"data":'
+
+    def whole(self, line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+        """The message."""
+        end = b',"snapshot":true}' if snapshot else b"}"
+        return self.head(line, form) + tick.data(form.mode, form.levels) + end
 
 
-def flat_message(line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+class Flat:
     """``{"symbol":…,"exchange":…,"ltp":…,"timestamp":"…+05:30",…}`` (client protocol 1.4)."""
-    data = _object(tick.data(form.mode, form.levels))
-    stamp = data.get("timestamp")
-    message = {"symbol": line.symbol, "exchange": line.exchange, **data}
-    # A foreign payload may name its instrument in its own way; the topic's word counts.
-    message["symbol"], message["exchange"], message["mode"] = line.symbol, line.exchange, int(form.mode)
-    if isinstance(stamp, int | float) and not isinstance(stamp, bool):
-        message["timestamp"] = iso_ist(stamp)
-    if snapshot:
-        message["snapshot"] = True
-    return _json(message)
+
+    def head(self, line: Line, form: Form) -> None:
+        """The data object itself is rewritten: there is nothing to splice."""
+
+    def whole(self, line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+        """The message."""
+        data = _object(tick.data(form.mode, form.levels))
+        stamp = data.get("timestamp")
+        message = {"symbol": line.symbol, "exchange": line.exchange, **data}
+        # A foreign payload may name its instrument in its own way; the topic's word counts.
+        message["symbol"], message["exchange"] = line.symbol, line.exchange
+        message["mode"] = int(form.mode)
+        if isinstance(stamp, int | float) and not isinstance(stamp, bool):
+            message["timestamp"] = iso_ist(stamp)
+        if snapshot:
+            message["snapshot"] = True
+        return _json(message)
 
 
 def iso_ist(epoch_ms: float) -> str | float:
@@ -67,7 +78,7 @@ def iso_ist(epoch_ms: float) -> str | float:
     return moment.isoformat(timespec="milliseconds" if epoch_ms % 1000 else "seconds")
 
 
-ENCODERS: Mapping[str, Encoder] = {OPENALGO: openalgo_message, FLAT: flat_message}
+ENCODERS: Mapping[str, Encoder] = {OPENALGO: OpenAlgo(), FLAT: Flat()}
 
 #: Formats a client may ask for.
 FORMATS = tuple(ENCODERS)

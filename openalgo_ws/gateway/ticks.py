@@ -32,6 +32,15 @@ class _Checked(msgspec.Struct, gc=False):
     timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Book(msgspec.Struct, gc=False):
+    buy: list[msgspec.Raw] = []
+    sell: list[msgspec.Raw] = []
+
+
+class _CheckedDepth(_Checked, gc=False):
+    depth: _Book | None = None
+
+
 _Text = msgspec.Raw | msgspec.UnsetType
 
 
@@ -69,6 +78,7 @@ class _QuoteText(_LtpText):
 
 
 _check = msgspec.json.Decoder(_Checked).decode
+_check_with_book = msgspec.json.Decoder(_CheckedDepth).decode
 _ltp_text = msgspec.json.Decoder(_LtpText).decode
 _quote_text = msgspec.json.Decoder(_QuoteText).decode
 _json = msgspec.json.Encoder().encode
@@ -77,18 +87,22 @@ _INFINITY = float("inf")
 
 
 class ForeignTick:
-    """A tick of an untagged publisher: its bytes are spliced as they came."""
+    """A tick of an untagged publisher: its bytes are spliced as they came.
 
-    __slots__ = ("mode", "payload")
+    ``levels`` is the depth of its book, 0 where it has none of the usual form.
+    """
 
-    def __init__(self, mode: Mode, payload: bytes) -> None:
+    __slots__ = ("levels", "mode", "payload")
+
+    def __init__(self, mode: Mode, payload: bytes, levels: int = 0) -> None:
         self.mode = mode
         self.payload = payload
+        self.levels = levels
 
     def data(self, mode: Mode, levels: int) -> bytes:
         if mode is not self.mode:
             return _derived(self.payload, mode)
-        if mode is Mode.DEPTH:
+        if self.levels > levels and mode is Mode.DEPTH:
             return cut_book(self.payload, levels)
         return self.payload
 
@@ -99,14 +113,28 @@ def read_foreign(payload: bytes, mode: Mode, now_ms: int) -> ForeignTick:
     ``now_ms`` becomes its timestamp if it has none. ValueError (or a msgspec error, which is one)
     if it is not so.
     """
-    checked = _check(payload)
+    levels = 0
+    if mode is Mode.DEPTH:
+        checked, levels = _check_depth(payload)
+    else:
+        checked = _check(payload)
     if not -_INFINITY < checked.ltp < _INFINITY:
         raise ValueError("ltp is not finite")
     if not payload.isascii():
         payload.decode()
     if checked.timestamp is msgspec.UNSET:
         payload = payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
-    return ForeignTick(mode, payload)
+    return ForeignTick(mode, payload, levels)
+
+
+def _check_depth(payload: bytes) -> tuple[_Checked, int]:
+    try:
+        checked = _check_with_book(payload)
+    except msgspec.ValidationError:
+        # A publisher's own idea of a book is passed on as it came, if the rest is right.
+        return _check(payload), 0
+    book = checked.depth
+    return checked, 0 if book is None else max(len(book.buy), len(book.sell))
 
 
 def _derived(payload: bytes, mode: Mode) -> bytes:
