@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +24,12 @@ class FakeWriter:
     clock: Clock
     paused: bool = False
     received: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    on_write: Callable[[], None] | None = None
 
     def write(self, data: bytes) -> None:
+        if self.on_write is not None:
+            told, self.on_write = self.on_write, None
+            told()
         for message in messages(data):
             self.received.append((self.clock.seconds(), message))
 

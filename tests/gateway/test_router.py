@@ -202,6 +202,20 @@ def test_a_slow_client_leaves_the_others_alone_and_gets_the_latest(rig: Rig) -> 
     assert rig.router.outboxes() == 1
 
 
+def test_a_client_that_overflows_in_the_middle_of_a_flush_costs_nobody_a_tick(rig: Rig) -> None:
+    writers = [rig.writer() for _ in range(4)]
+    for writer in writers:
+        rig.hold(writer)
+    rig.clock.pump([0.6] * 10)
+    assert rig.router.outboxes() == 1
+    writers[1].on_write = lambda: rig.router.overflowed(writers[1])
+    for i in range(3):
+        rig.publish(float(i))
+    for writer in (writers[0], writers[2], writers[3]):
+        assert writer.ltps() == [0.0, 1.0, 2.0]
+    assert writers[1].ltps() == [0.0]
+
+
 def test_a_client_that_goes_takes_nothing_with_it(rig: Rig) -> None:
     first, second = rig.writer(), rig.writer()
     for writer in (first, second):
