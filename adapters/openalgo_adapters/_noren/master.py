@@ -212,7 +212,8 @@ def _contract(row: Row, segment: str, brsymbol: str, name: str) -> MasterRow | N
         return None
     right = right_of(row.text("Instrument"), row.text("OptionType"))
     # (conflict: BFO has the one name or the other.)
-    strike = row.number("StrikePrice" if "StrikePrice" in row else "Strike", 0.0)
+    column = "StrikePrice" if "StrikePrice" in row else "Strike"
+    strike = -1.0 if right == "FUT" else row.number(column)
     return derivative(
         name=_underlying(brsymbol, expiry, strike, right) if segment == "BFO" else name,
         brsymbol=brsymbol,

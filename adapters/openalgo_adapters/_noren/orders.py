@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from openalgo_adapters._common.orders import price, quantity
 from openalgo_adapters._common.values import BadValue, text
 from openalgo_ws.adapter import Order, OrderUpdate
 
-__all__ = ["order_update"]
+__all__ = ["order_update", "spelled"]
 
 _ACTION = {"B": "BUY", "S": "SELL"}
 _PRICETYPE = {
@@ -30,8 +30,6 @@ _STATUS = {
     "reject": "rejected",
     "canceled": "cancelled",
     "cancelled": "cancelled",
-    "amo canceled": "cancelled",
-    "amo cancelled": "cancelled",
     **dict.fromkeys(
         (
             "open",
@@ -52,15 +50,20 @@ _STATUS = {
 _EVENT = {"rejected": "rejected", "canceled": "cancelled", "cancelled": "cancelled"}
 
 
-def order_update(message: Mapping[str, Any]) -> OrderUpdate:
-    """An order message in OpenAlgo's words; the symbol is the broker's. BadValue if it is none."""
+def order_update(
+    message: Mapping[str, Any], status_of: Callable[[Mapping[str, Any]], str] | None = None
+) -> OrderUpdate:
+    """An order message in OpenAlgo's words; the symbol is the broker's. BadValue if it is none.
+
+    ``status_of`` is for brokers outside the family, whose states are others.
+    """
     # (conflict: one document prints norenoordno.)
     orderid = text(message.get("norenordno")) or text(message.get("norenoordno"))
     if not orderid:
         raise BadValue("an order without its number")
     total = quantity(message.get("qty"))
     filled = quantity(message.get("fillshares"))
-    status = _status(message)
+    status = (status_of or _status)(message)
     # (conflict: pcode in real frames, prd in some documents.)
     product = text(message.get("pcode")) or text(message.get("prd"))
     return OrderUpdate(
@@ -89,9 +92,10 @@ def _word(table: Mapping[str, str], value: object) -> str:
 
 
 def _status(message: Mapping[str, Any]) -> str:
-    known = _STATUS.get(_spelled(message.get("status")))
-    return known or _EVENT.get(_spelled(message.get("reporttype")), "open")
+    known = _STATUS.get(spelled(message.get("status")))
+    return known or _EVENT.get(spelled(message.get("reporttype")), "open")
 
 
-def _spelled(value: object) -> str:
+def spelled(value: object) -> str:
+    """A state in lower case, with blanks for underscores."""
     return " ".join(text(value).lower().replace("_", " ").split())

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from openalgo_adapters._common.values import BadValue, json_object, text
-from openalgo_adapters._noren.orders import order_update
+from openalgo_adapters._noren.orders import order_update, spelled
 from openalgo_ws.adapter import (
     Cause,
     Change,
@@ -86,7 +86,7 @@ def _count(value: object) -> int | None:
 
 def _time(value: object) -> int | None:
     number = _number(value)
-    if not number:
+    if not number or number < 0:
         return None
     return int(number) if number >= _MILLISECONDS else int(number) * 1000
 
@@ -111,6 +111,21 @@ _FIELDS: Mapping[str, tuple[int, Callable[[object], Any]]] = {
     "i_last_trade_time": (13, _time),
     "i_feed_time": (14, _time),
 }
+
+
+#: Anything else is at work, whatever the event (``reporttype``) says.
+_STATUS = {
+    "complete": "complete",
+    "rejected": "rejected",
+    "canceled": "cancelled",
+    "cancelled": "cancelled",
+    "amo canceled": "cancelled",
+    "trigger pending": "trigger pending",
+}
+
+
+def _order_status(message: Mapping[str, Any]) -> str:
+    return _STATUS.get(spelled(message.get("status")), "open")
 
 
 class _Held:
@@ -167,7 +182,7 @@ class FirstockCodec(FeedCodec):
         try:
             message = json_object(data)
             if "norenordno" in message:
-                return [order_update(message)]
+                return [order_update(message, _order_status)]
         except BadValue as problem:
             return [Malformed(str(problem))]
         if "brkname" in message:

@@ -66,14 +66,15 @@ def _parse(segment: str, row: Row) -> MasterRow | None:
     name = row.text("Symbol")
     if not name:
         raise BadValue("Symbol: empty")
+    right = right_of(row.text("Instrument"), row.text("Optiontype"))
     return derivative(
         name=name,
         brsymbol=brsymbol,
         exchange=segment,
         token=token_of(row),
         expiry=expiry,
-        right=right_of(row.text("Instrument"), row.text("Optiontype")),
-        strike=row.number("Strike", 0.0),
+        right=right,
+        strike=-1.0 if right == "FUT" else row.number("Strike"),
         lotsize=row.integer("Lotsize"),
         tick_size=_CDS_TICK if segment == "CDS" else _TICK,
     )
