@@ -66,6 +66,7 @@ class Failover:
         #: Sessions that have been connected at least once.
         self._proven: set[Session] = set()
         self._patience = 1
+        self._settled_at = float("-inf")
 
     def stop(self) -> None:
         """Watch no more."""
@@ -108,7 +109,8 @@ class Failover:
         patience = self._settings.failover if active in self._proven else self._settings.first_login
         if active.state in _DOWN_FOR_LONG:
             patience = 0
-        wait = self._down_since[active] + patience - now
+        # Two feeds that are each refused as soon as they serve must not pass the ball without end.
+        wait = max(self._down_since[active] + patience, self._settled_at + self._settings.failover) - now
         if wait > 0:
             self._timers.set("look", wait, self.look)
             return
@@ -155,6 +157,7 @@ class Failover:
 
     def _settle_on(self, session: Session) -> None:
         self.active, self.returning = session, None
+        self._settled_at = self._clock.seconds()
         self._timers.clear()
         self._served.take_over(session)
         self.look()

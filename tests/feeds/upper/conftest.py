@@ -349,9 +349,14 @@ class World:
         return next(c for c in self.open(user) if symbol in c.symbols())
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, a tenth of a second at a time."""
-        whole = int(seconds * 10)
-        self.clock.pump([0.1] * whole + [seconds - whole / 10])
+        """Let time pass, from one timer to the next."""
+        end = self.clock.seconds() + seconds
+        while calls := self.clock.getDelayedCalls():
+            due = min(call.getTime() for call in calls)
+            if due > end:
+                break
+            self.clock.advance(max(0.0, due - self.clock.seconds()))
+        self.clock.advance(max(0.0, end - self.clock.seconds()))
 
     def turn(self) -> None:
         """One turn of the reactor."""
