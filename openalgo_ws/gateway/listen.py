@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IOpenSSLContextFactory, IStreamServerEnd
 from twisted.logger import Logger
 from zope.interface import implementer
 
-__all__ = ["EndpointError", "RenewingContextFactory", "endpoint"]
+__all__ = ["EndpointError", "RenewingContextFactory", "certificate_files", "endpoint"]
 
 
 class EndpointError(ValueError):
@@ -36,6 +36,16 @@ def endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise EndpointError(f"{description!r} is not an endpoint: {error}") from None
     return made
+
+
+def certificate_files(description: str) -> tuple[Path, Path] | None:
+    """The key and the certificate file of an ``ssl:`` endpoint; None for another kind."""
+    parts = _split(description)
+    if parts[0] != "ssl":
+        return None
+    options = dict(part.partition("=")[::2] for part in parts[1:] if "=" in part)
+    key = options.get("privateKey", "server.pem")
+    return Path(key), Path(options.get("certKey", key))
 
 
 def _tls(reactor: Any, description: str, parts: Iterable[str]) -> IStreamServerEndpoint:
