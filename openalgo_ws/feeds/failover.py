@@ -18,6 +18,8 @@ __all__ = ["Failover", "Served"]
 _DOWN_FOR_LONG = (FeedState.STALE, FeedState.AUTH_FAILED, FeedState.DISCONNECTED)
 #: A return that failed is tried again after twice the time, up to so many times the first.
 _MOST_PATIENCE = 16
+#: Seconds for which a feed that was given up again and again is left alone, at most.
+_MOST_HOLD = 60.0
 
 
 class Served(Protocol):
@@ -42,7 +44,8 @@ class Failover:
     When the active one has been down for `FeedSettings.failover` (at once if it is stale or refused)
     the first that is connected takes over. When a preferred one has been connected for
     `FeedSettings.take_back` it takes back, without a gap; but if it brings not one tick meanwhile
-    the return is called off, and tried again after twice the time.
+    the return is called off, and tried again after twice the time. One that was just given up isn't
+    taken again for `FeedSettings.failover`, and for twice as long each time this comes about anew.
     """
 
     def __init__(
@@ -66,7 +69,11 @@ class Failover:
         #: Sessions that have been connected at least once.
         self._proven: set[Session] = set()
         self._patience = 1
-        self._settled_at = float("-inf")
+        #: Sessions that have just been given up → when they may be taken again. How a session is
+        #: depends on what it carries: without this two lame ones would pass the ball without end.
+        self._given_up: dict[Session, float] = {}
+        self._hold = settings.failover
+        self._restless_until = 0.0
 
     def stop(self) -> None:
         """Watch no more."""
@@ -77,6 +84,7 @@ class Failover:
         self._up_since.pop(session, None)
         self._down_since.pop(session, None)
         self._proven.discard(session)
+        self._given_up.pop(session, None)
         if self.active is session:
             self.active = None
         if self.returning is session:
@@ -109,14 +117,20 @@ class Failover:
         patience = self._settings.failover if active in self._proven else self._settings.first_login
         if active.state in _DOWN_FOR_LONG:
             patience = 0
-        # Two feeds that are each refused as soon as they serve must not pass the ball without end.
-        wait = max(self._down_since[active] + patience, self._settled_at + self._settings.failover) - now
+        wait = self._down_since[active] + patience - now
         if wait > 0:
             self._timers.set("look", wait, self.look)
             return
-        successor = next((session for session in sessions if session in self._up_since), None)
-        if successor is not None:
-            self._settle_on(successor)
+        up = [session for session in sessions if session in self._up_since]
+        free = [session for session in up if self._given_up.get(session, 0.0) <= now]
+        if free:
+            again = now < self._restless_until
+            self._hold = min(2 * self._hold, _MOST_HOLD) if again else self._settings.failover
+            self._restless_until = now + self._hold + _MOST_HOLD
+            self._given_up[active] = now + self._hold
+            self._settle_on(free[0])
+        elif up:
+            self._timers.set("look", min(self._given_up[session] for session in up) - now, self.look)
 
     def _consider_return(self, preferred: list[Session], now: float) -> None:
         for session in preferred:
@@ -157,7 +171,6 @@ class Failover:
 
     def _settle_on(self, session: Session) -> None:
         self.active, self.returning = session, None
-        self._settled_at = self._clock.seconds()
         self._timers.clear()
         self._served.take_over(session)
         self.look()

@@ -123,8 +123,11 @@ class Joiner:
             if wish is None:
                 del self._pieces[piece.feed][record.instrument]
             else:
-                if wish.mode < piece.wish.mode and piece.state is not None:
-                    piece.state = _stripped(piece.state, wish.mode)
+                if piece.state is not None:
+                    if wish.mode < piece.wish.mode:
+                        piece.state = _stripped(piece.state, wish.mode)
+                    elif piece.wish.with_quote and not wish.with_quote:
+                        piece.state = Tick(record.instrument, Mode.DEPTH, depth=piece.state.depth)
                 piece.wish = wish
         old = {piece.feed: piece for piece in record.pieces}
         record.pieces = [old.get(feed) or self._new(record, feed, wish) for feed, wish in new.items()]

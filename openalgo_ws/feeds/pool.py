@@ -199,11 +199,9 @@ class Pool:
         if cost > bounds.per_connection or self.load + cost > bounds.per_account:
             return None
         fitting = [s for s in self.slots if not s.leaving and s.load + cost <= bounds.per_connection]
-        for slot in fitting:
-            if not slot.dead:
-                return slot
         if fitting:
-            return fitting[0]
+            # One that is up, else one that may come up soon, else any; the first of these.
+            return min(fitting, key=lambda slot: (not slot.live, slot.dead))
         # A slot that leaves makes room for its successor, which is there already.
         staying = sum(not slot.leaving for slot in self.slots)
         if staying >= bounds.connections or any(slot.crowded for slot in self.slots):

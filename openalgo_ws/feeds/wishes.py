@@ -28,11 +28,11 @@ def poorer(wish: Wish | None, other: Wish | None) -> bool:
     return _rank(wish) < _rank(other)
 
 
-def _rank(wish: Wish | None) -> tuple[int, int]:
+def _rank(wish: Wish | None) -> tuple[int, int, bool]:
     if wish is None:
-        return 0, 0
+        return 0, 0, False
     # The levels of a wish without a book mean nothing.
-    return int(wish.mode), wish.depth if wish.mode is Mode.DEPTH else 0
+    return int(wish.mode), wish.depth if wish.mode is Mode.DEPTH else 0, wish.with_quote
 
 
 def decimals(tick_size: float) -> int:

@@ -328,3 +328,23 @@ def test_in_the_end_everything_is_closed(rig, world, t) -> None:
     world.advance(200)
     assert world.open("ann") == world.open("bob") == []
     assert len(world.clock.getDelayedCalls()) == 1
+
+
+def test_two_lame_feeds_do_not_pass_the_ball_without_end(rig, world, t) -> None:
+    rig.hold(*t.wants(25))
+    world.advance(1)
+    # Each is refused as soon as it has something to carry, and looks well as soon as it has not.
+    moves = []
+    for _ in range(600):
+        for user in ("ann", "bob"):
+            for connection in world.open(user):
+                if connection.wanted and connection.state is not S.STALE:
+                    connection.to(S.STALE)
+                elif not connection.wanted and connection.state is not S.LIVE:
+                    connection.to(S.LIVE)
+        serving = [user for user in ("ann", "bob") if world.held(user)]
+        if moves[-1:] != [serving]:
+            moves.append(serving)
+        world.advance(0.5)
+    assert all(len(serving) == 1 for serving in moves)
+    assert len(moves) < 15

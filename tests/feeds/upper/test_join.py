@@ -270,3 +270,12 @@ class TestTwoFeeds:
         assert "bid_price" not in data
         rig.tick("books", kind=Mode.DEPTH, depth=t.book())
         assert rig.joiner.strays == 1
+
+    def test_a_quote_that_came_beside_a_book_and_comes_no_more_is_gone(self, rig, t) -> None:
+        record = rig.record(DEPTH, ("main", Wish(Mode.DEPTH, 5, with_quote=True)))
+        rig.tick(kind=Mode.QUOTE, ltp=1.0, volume=5)
+        rig.tick(kind=Mode.DEPTH, depth=t.book())
+        rig.route(record, DEPTH, ("main", DEPTH), ("prices", QUOTE))
+        [(mode, data)] = rig.tick("prices", ltp=2.0)
+        assert (mode, data["bid_price"]) == (Mode.DEPTH, 99.0)
+        assert "volume" not in data
