@@ -1,8 +1,7 @@
-"""The live table of ``openalgo-ws watch``: one row a symbol, a ladder of the book beside it."""
+"""The live table of ``openalgo-ws watch``."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,78 +15,118 @@ from openalgo_ws.tick import Mode
 
 __all__ = ["Board"]
 
-_IST = timezone(timedelta(hours=5, minutes=30))
-_LEVELS = 5
+IST = timezone(timedelta(hours=5, minutes=30))
+
+#: Levels of a book that are shown; more would leave no room for other symbols.
+LEVELS = 5
 
 
 class Board:
-    """Remembers the last tick of each symbol and draws them when asked."""
+    """The latest tick of each symbol, one row each, redrawn by `refresh` when something came."""
 
     def __init__(self, console: Console, mode: Mode) -> None:
         self._mode = mode
-        self._ticks: dict[str, MarketData] = {}
-        self._rising: dict[str, bool] = {}
-        self._live = Live(self.table(), console=console, auto_refresh=False)
+        self._ticks: dict[tuple[str, str], MarketData] = {}
+        self._before: dict[tuple[str, str], Any] = {}
+        self._changed = True
+        self._live = Live(console=console, auto_refresh=False, transient=False)
 
-    def live(self) -> AbstractContextManager[Any]:
-        """Hold the terminal while this lasts."""
-        return self._live
+    def open(self) -> None:
+        """Take the terminal."""
+        self._live.start()
+
+    def close(self) -> None:
+        """Draw the last state and give the terminal back."""
+        self._changed = True
+        self.refresh()
+        self._live.stop()
 
     def update(self, tick: MarketData) -> None:
-        """Take note of a tick; it shows with the next `draw`."""
-        name = f"{tick.exchange}:{tick.symbol}"
-        before = self._ticks.get(name)
-        if before is not None and before.data["ltp"] != tick.data["ltp"]:
-            self._rising[name] = tick.data["ltp"] > before.data["ltp"]
-        self._ticks[name] = tick
+        """Take in a tick."""
+        key = (tick.exchange, tick.symbol)
+        last = self._ticks.get(key)
+        if last is not None:
+            self._before[key] = last.data.get("ltp")
+        self._ticks[key] = tick
+        self._changed = True
 
-    def draw(self) -> None:
-        """Show what is known now."""
-        self._live.update(self.table(), refresh=True)
+    def refresh(self) -> None:
+        """Draw the table if anything came since."""
+        if self._changed:
+            self._changed = False
+            self._live.update(self.table(), refresh=True)
 
     def table(self) -> Table:
         """The table as it is now."""
-        table = Table(caption="waiting for ticks …" if not self._ticks else None)
+        table = Table(expand=False)
         table.add_column("symbol")
-        for column in ("ltp", "change", "%", "volume")[: 1 if self._mode is Mode.LTP else 4]:
+        for column in ("ltp", "change", "%"):
             table.add_column(column, justify="right")
+        if self._mode >= Mode.QUOTE:
+            for column in ("open", "high", "low", "volume", "oi"):
+                table.add_column(column, justify="right")
         if self._mode is Mode.DEPTH:
-            table.add_column("bid", justify="right")
-            table.add_column("ask", justify="left")
+            table.add_column("bid × quantity", justify="right")
+            table.add_column("ask × quantity", justify="left")
         table.add_column("time")
-        for name, tick in self._ticks.items():
-            table.add_row(*self._row(name, tick))
+        for key in sorted(self._ticks):
+            table.add_row(*self._row(key), end_section=self._mode is Mode.DEPTH)
         return table
 
-    def _row(self, name: str, tick: MarketData) -> list[Text | str]:
+    def _row(self, key: tuple[str, str]) -> list[Text]:
+        tick = self._ticks[key]
         data = tick.data
-        rising = self._rising.get(name)
-        style = "" if rising is None else "green" if rising else "red"
-        row: list[Text | str] = [name, Text(_price(data["ltp"]), style)]
-        if self._mode is not Mode.LTP:
-            row += [
-                _price(data.get("change")),
-                _price(data.get("change_percent")),
-                _count(data.get("volume")),
-            ]
+        cells = [Text(f"{key[0]}:{key[1]}"), self._price(key, data.get("ltp"))]
+        cells += [_signed(data.get("change")), _signed(data.get("change_percent"))]
+        if self._mode >= Mode.QUOTE:
+            cells += [Text(_number(data.get(name))) for name in ("open", "high", "low", "volume", "oi")]
         if self._mode is Mode.DEPTH:
-            book = data.get("depth", {})
-            row += [_side(book.get("buy", []), quantity_first=True), _side(book.get("sell", []))]
-        moment = datetime.fromtimestamp(data["timestamp"] / 1000, _IST)
-        return [*row, moment.strftime("%H:%M:%S.%f")[:-3]]
+            cells += [_side(data, "buy"), _side(data, "sell")]
+        return [*cells, Text(_clock(data.get("timestamp")), style="dim")]
+
+    def _price(self, key: tuple[str, str], ltp: Any) -> Text:
+        """The last price, coloured by where it came from."""
+        before = self._before.get(key)
+        style = "bold"
+        if isinstance(before, int | float) and isinstance(ltp, int | float) and ltp != before:
+            style = "bold green" if ltp > before else "bold red"
+        return Text(_number(ltp), style=style)
 
 
-def _side(levels: list[dict[str, Any]], quantity_first: bool = False) -> str:
-    lines = []
-    for level in levels[:_LEVELS]:
-        price, quantity = _price(level["price"]), _count(level["quantity"])
-        lines.append(f"{quantity} @ {price}" if quantity_first else f"{price} @ {quantity}")
-    return "\n".join(lines)
+def _side(data: dict[str, Any], side: str) -> Text:
+    """One side of the book, best first, one level a line."""
+    book = data.get("depth")
+    levels = book.get(side) if isinstance(book, dict) else None
+    if not isinstance(levels, list):
+        return Text("")
+    lines = [
+        f"{_number(level.get('price'))} × {_number(level.get('quantity'))}"
+        for level in levels[:LEVELS]
+        if isinstance(level, dict)
+    ]
+    return Text("\n".join(lines), style="green" if side == "buy" else "red")
 
 
-def _price(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4f}".removesuffix("00")
+def _signed(value: Any) -> Text:
+    if not isinstance(value, int | float):
+        return Text("")
+    return Text(f"{value:+,.2f}", style="green" if value > 0 else "red" if value < 0 else "")
 
 
-def _count(value: float | None) -> str:
-    return "" if value is None else f"{value:,}"
+def _number(value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    # At least two decimals, and as many as the price has.
+    return f"{value:,.2f}" if isinstance(value, float) and round(value, 2) == value else _long(value)
+
+
+def _long(value: Any) -> str:
+    return f"{value:,.4f}" if isinstance(value, float) else ""
+
+
+def _clock(timestamp: Any) -> str:
+    """Epoch milliseconds as a time of day in India."""
+    if not isinstance(timestamp, int | float):
+        return ""
+    moment = datetime.fromtimestamp(timestamp / 1000, IST)
+    return moment.strftime("%H:%M:%S.%f")[:-3]

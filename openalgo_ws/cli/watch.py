@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 from rich.console import Console
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.task import LoopingCall
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall, react
 
 from openalgo_ws.cli.setup import Setup, pass_setup
 from openalgo_ws.cli.ticker import Board
@@ -20,6 +20,7 @@ from openalgo_ws.client import (
     Authenticated,
     AuthenticationFailed,
     Client,
+    ClientCore,
     Connected,
     Disconnected,
     Event,
@@ -87,30 +88,50 @@ def watch(
     from twisted.internet import reactor
 
     board = Board(Console(), _MODES[mode.lower()])
-    show = _json_line if as_json else board.update
-    job = Watch(reactor, show, count)
+    job = Watch(_json_line if as_json else board.update, count)
     try:
         client = Client(reactor, url, Secret(key), job.handle, trust_roots=roots)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
     client.core.subscribe(symbols, _MODES[mode.lower()], depth, throttle_ms)
-    code = _run(reactor, client, job, None if as_json else board, duration)
+    job.core = client.core
+    react(_run, (client, job, None if as_json else board, duration))
+
+
+async def _run(reactor: Any, client: Client, job: Watch, board: Board | None, duration: float | None) -> None:
+    """Run the client until the job is done; SystemExit with its exit code."""
+    timer = None if duration is None else reactor.callLater(duration, job.time_is_up)
+    screen = None if board is None else LoopingCall(board.refresh)
+    if board is not None and screen is not None:
+        board.open()
+        screen.clock = reactor
+        screen.start(0.2)
+    client.startService()  # type: ignore[no-untyped-call]
+    try:
+        code = await job.done
+    finally:
+        if timer is not None and timer.active():
+            timer.cancel()
+        if board is not None and screen is not None:
+            screen.stop()
+            board.close()
+        await client.stopService()
     raise SystemExit(code)
 
 
 class Watch:
     """Takes the client's events; `done` fires with the exit code.
 
-    ``show`` is called with each tick; after ``count`` of them it is over.
+    ``show`` is called with each tick; after ``count`` of them it is over. `core` is the client's.
     """
 
-    def __init__(self, reactor: Any, show: Callable[[MarketData], None], count: int | None) -> None:
+    def __init__(self, show: Callable[[MarketData], None], count: int | None) -> None:
         self.done: Deferred[int] = Deferred()
+        self.core: ClientCore | None = None
         self.ticks = 0
         self._show = show
         self._count = count
         self._said = ""
-        self._held = 0
 
     def handle(self, event: Event | Connected | Disconnected) -> None:
         """One event of the client."""
@@ -119,32 +140,19 @@ class Watch:
                 self._tick(event)
             case AuthenticationFailed():
                 self._say(f"the server refused the key: {event.message}")
-                self.end(1)
-            case Disconnected():
-                self._held = 0
-                self._say(f"not connected: {event.reason}")
-            case Authenticated(broker=None):
-                self._say("connected; this user has no broker session")
-            case Subscribed():
-                self._held += 1
-                if event.pending:
-                    self._say(f"{event.exchange}:{event.symbol} waits for its feed")
+                self._end(1)
             case SubscriptionFailed():
                 self._say(f"{event.exchange}:{event.symbol}: {event.code}: {event.message}")
-            case ServerError() | Malformed() | Notice():
-                self._say(_describe(event))
-            case Connected() | Authenticated():
-                self._said = ""
+                if self.core is not None and not self.core.held:
+                    self._end(1)
+            case _:
+                text = _describe(event)
+                if text is not None:
+                    self._say(text)
 
-    def settled(self, held: int) -> None:
-        """What the core still holds after an event; nothing: every symbol was refused."""
-        if held == 0:
-            self.end(1)
-
-    def end(self, code: int) -> None:
-        """It is over; the first code counts."""
-        if not self.done.called:
-            self.done.callback(code)
+    def time_is_up(self) -> None:
+        """It has lasted as long as was asked for."""
+        self._end(0 if self.ticks else 1)
 
     def _tick(self, tick: MarketData) -> None:
         if self.done.called:
@@ -153,83 +161,76 @@ class Watch:
             self._show(tick)
         except BrokenPipeError:
             # Whoever read our output has seen enough (head, for one).
-            self.end(0)
+            self._end(0)
             return
         self.ticks += 1
         if self._count is not None and self.ticks >= self._count:
-            self.end(0)
+            self._end(0)
+
+    def _end(self, code: int) -> None:
+        """It is over; the first code counts."""
+        if not self.done.called:
+            self.done.callback(code)
 
     def _say(self, text: str) -> None:
-        """Tell the person, on standard error; the same thing once."""
-        if text != self._said:
+        """Tell the person, on standard error, and not the same thing twice in a row."""
+        if not self.done.called and text != self._said:
             click.echo(text, err=True)
-        self._said = text
+            self._said = text
+
+
+def _describe(event: Event | Connected | Disconnected) -> str | None:
+    """What a person wants to hear of an event, if anything."""
+    match event:
+        case Disconnected(reason):
+            return f"not connected: {reason}"
+        case Authenticated(broker=None):
+            return "connected; this user has no broker session"
+        case Subscribed(pending=True):
+            return f"{event.exchange}:{event.symbol} waits for its feed"
+        case ServerError():
+            about = f"{event.exchange}:{event.symbol}: " if event.symbol else ""
+            return f"{about}{event.code}: {event.message}"
+        case Notice():
+            return f"feed {event.broker}: {event.status} {event.message}".rstrip()
+        case Malformed():
+            return event.reason
+        case _:
+            return None
 
 
 def url_of(settings: Settings) -> str:
-    """Where a server with these settings can be reached from this machine."""
-    for endpoint in settings.listen:
-        kind, _, rest = endpoint.partition(":")
-        port = rest.partition(":")[0]
-        if kind in ("tcp", "ssl") and port.isdigit():
-            return f"{'wss' if kind == 'ssl' else 'ws'}://localhost:{port}"
+    """Where a client on this machine reaches a server of this configuration without TLS."""
     host = settings.websocket_host
-    return f"ws://{'127.0.0.1' if host in ('', '0.0.0.0') else host}:{settings.websocket_port}"
+    if host in ("0.0.0.0", "::", ""):
+        host = "127.0.0.1"
+    return f"ws://{f'[{host}]' if ':' in host else host}:{settings.websocket_port}"
 
 
 def _demo_key(url: str) -> str:
-    """The demo's key, which goes to this machine only."""
-    host = urlsplit(url).hostname or ""
-    if not is_loopback(host):
-        raise click.UsageError("--api-key is needed for a server on another machine")
+    """The demo's key, for a server on this machine alone."""
+    if not is_loopback(urlsplit(url).hostname or ""):
+        raise click.UsageError("--api-key is needed (or the variable OPENALGO_WS_API_KEY)")
     return DEMO_KEY
 
 
 def _json_line(tick: MarketData) -> None:
-    click.echo(msgspec.json.encode(tick))
-
-
-def _describe(event: ServerError | Malformed | Notice) -> str:
-    match event:
-        case ServerError(symbol=None):
-            return f"the server says {event.code}: {event.message}"
-        case ServerError():
-            return f"{event.exchange}:{event.symbol}: {event.code}: {event.message}"
-        case Notice():
-            return f"feed {event.status}: {event.message}" if event.message else f"feed {event.status}"
-    return f"the server sent something that can't be read: {event.reason}"
+    """Print a tick as one line of JSON."""
+    line: dict[str, Any] = {
+        "symbol": tick.symbol,
+        "exchange": tick.exchange,
+        "mode": tick.mode,
+        "broker": tick.broker,
+        **({"snapshot": True} if tick.snapshot else {}),
+        "data": tick.data,
+    }
+    out = sys.stdout.buffer
+    out.write(msgspec.json.encode(line) + b"\n")
+    out.flush()
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"can't read {path}: {type(error).__name__}") from error
-
-
-def _run(reactor: Any, client: Client, job: Watch, board: Board | None, duration: float | None) -> int:
-    """Run the reactor until the job is done, the time is over, or Ctrl-C; the exit code."""
-    code = 1
-    redraw = None if board is None else LoopingCall(board.draw)
-
-    def finished(result: int) -> None:
-        nonlocal code
-        code = result
-        if redraw is not None and redraw.running:
-            redraw.stop()
-        maybeDeferred(client.stopService).addBoth(lambda _: reactor.stop())
-
-    def begin() -> None:
-        client.startService()  # type: ignore[no-untyped-call]
-        if redraw is not None:
-            redraw.start(0.2)
-        if duration is not None:
-            reactor.callLater(duration, lambda: job.end(0 if job.ticks else 1))
-
-    job.done.addCallback(finished)
-    reactor.callWhenRunning(begin)
-    # Ctrl-C is an ordinary end of watching.
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: job.end(0))
-    with contextlib.nullcontext() if board is None else board.live():
-        reactor.run()
-    return code
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise click.BadParameter(f"{path}: {error.strerror}") from error

@@ -69,6 +69,7 @@ class Client(MultiService):
         self.url = url
         self._handler = handler
         self._protocol: _Protocol | None = None
+        endpoint = _endpoint(reactor, url, trust_roots)
         factory = _Factory(self, url, reactor=reactor)
         factory.setProtocolOptions(  # type: ignore[no-untyped-call]
             failByDrop=False,
@@ -78,7 +79,7 @@ class Client(MultiService):
             tcpNoDelay=True,
         )
         self._connector = ClientService(
-            _Reported(_endpoint(reactor, url, trust_roots), self),
+            _Reported(endpoint, self),
             factory,
             retryPolicy=retry or backoffPolicy(1.0, 30.0, 1.5, random.random),
             clock=reactor,
