@@ -86,7 +86,10 @@ class NorenServer(SimulatorSide):
     def localise(cls, row: MasterRow) -> MasterRow:
         token = _INDEX_TOKENS.get(row.symbol, row.token) if row.exchange.endswith("_INDEX") else row.token
         brsymbol = row.brsymbol
-        if row.exchange == "NSE":
+        if row.exchange == "BSE_INDEX" or (row.exchange, row.symbol) == ("NSE_INDEX", "MIDCPNIFTY"):
+            # Here the exchange's own names differ from what the brokers' files have.
+            brsymbol = "NIFTY MIDCAP SELECT" if row.symbol == "MIDCPNIFTY" else row.symbol
+        elif row.exchange == "NSE":
             brsymbol = f"{row.symbol}-EQ"
         elif row.instrumenttype in ("FUT", "CE", "PE") and row.expiry:
             day = row.expiry.replace("-", "")
