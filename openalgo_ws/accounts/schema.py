@@ -7,6 +7,7 @@ existing installation's are not altered.
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -81,7 +82,9 @@ symtoken = Table("symtoken", metadata, Column("id", Integer, primary_key=True), 
 ows_instruments = Table(
     "ows_instruments",
     metadata,
-    Column("id", Integer, primary_key=True),
+    # A master is replaced every morning under new ids, which would wear out 32 bits. SQLite numbers
+    # rows by itself only where the type is INTEGER, which has 64 bits there.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("broker", String(20), nullable=False),
     *_instrument_columns(),
     Index("ows_instruments_by_broker", "broker"),
