@@ -63,7 +63,7 @@ class Sink(Protocol):
 
     def keep(self, channel: Channel, tick: RoutedTick) -> None: ...  # pragma: no cover
 
-    def flush(self) -> None: ...  # pragma: no cover
+    def flush(self) -> int: ...  # pragma: no cover
 
 
 class Stats:
@@ -261,9 +261,7 @@ class Channel:
             frame = self.form.frame(tick)
             for frames in sinks.values():
                 frames.append(frame)
-            stats = self.form.stats
-            stats.deliveries += len(sinks)
-            stats.touched.append(self)
+            self.form.stats.touched.append(self)
         if self.behind:
             for sink in self.behind:
                 sink.keep(self, tick)
@@ -285,7 +283,6 @@ class Channel:
             sink.keep(self, tick)
         else:
             sink.frames.append(self.form.frame(tick))
-            self.form.stats.deliveries += 1
             self.form.stats.touched.append(self)
 
 

@@ -36,15 +36,17 @@ class Outbox:
         self.shared_key: frozenset[Channel] | None = None
         self._kept: dict[Channel, RoutedTick] = {}
 
-    def flush(self) -> None:
-        """Write this turn's frames to every client."""
+    def flush(self) -> int:
+        """Write this turn's frames to every client; how many messages that were."""
         frames = self.frames
+        messages = len(frames) * len(self.writers)
         if frames:
             data = b"".join(frames)
             frames.clear()
             # A copy: a client that overflows now leaves a shared outbox in the middle of this.
             for writer in tuple(self.writers):
                 writer.write(data)
+        return messages
 
     def keep(self, channel: Channel, tick: RoutedTick) -> None:
         """While behind: remember the latest tick of a channel."""

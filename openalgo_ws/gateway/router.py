@@ -193,7 +193,7 @@ class Router:
 
     def flush_client(self, writer: ClientWriter) -> None:
         """Write what waits for one client."""
-        self._outboxes[writer].flush()
+        self.stats.deliveries += self._outboxes[writer].flush()
 
     def flush(self) -> None:
         """Write what this turn has put into outboxes."""
@@ -208,8 +208,7 @@ class Router:
             # More frames than clients: looking at every outbox once is the shorter way.
             outboxes = set(self._outboxes.values())
         touched.clear()
-        for outbox in outboxes:
-            outbox.flush()
+        self.stats.deliveries += sum(outbox.flush() for outbox in outboxes)
 
     def overflowed(self, writer: ClientWriter) -> None:
         """The client can't keep up: conflate for it alone."""
