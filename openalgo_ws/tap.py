@@ -20,7 +20,8 @@ from openalgo_ws import __version__
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.accounts.service import Accounts
-from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
+from openalgo_ws.accounts.store import list_users
+from openalgo_ws.bus.demand import Demand, ExternalDemand, FeedState, NoDemand
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
@@ -37,6 +38,8 @@ from openalgo_ws.gateway.limits import Limits
 from openalgo_ws.gateway.listen import EndpointError, endpoint
 from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.log import LoggedService, twistd_observer
+from openalgo_ws.ops.stale import StaleWatch
+from openalgo_ws.ops.status import StatusServer, status_site
 from openalgo_ws.options import Options, stop
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
 from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Offered, Registry
@@ -146,7 +149,7 @@ class Server(Service):
             publisher = self._bus.publisher([])
             demand = feeds = self._own_feeds(accounts, symbols, publisher, environment)
             symbols.listen(feeds.master_changed)
-            self._parts.append(feeds)
+            self._parts += [feeds, self._stale]
         elif settings.feeds == "external":
             demand = ExternalDemand(self._brokers())
         else:
@@ -167,7 +170,7 @@ class Server(Service):
                 settings.broker_environment(),
                 any_session=settings.feeds == "external",
             ),
-            settings=_gateway_settings(settings),
+            settings=_gateway_settings(settings, self._default_user()),
             limits=_limits(settings),
             describe=self._describe,
             invalidate=invalidate,
@@ -182,6 +185,38 @@ class Server(Service):
         gateway.privilegedStartService()
         self._gateway = gateway
         self._parts.append(gateway)
+        if settings.status_port:
+            status = self._status_server(gateway, feeds)
+            status.privilegedStartService()
+            self._parts.append(status)
+
+    def _status_server(self, gateway: Gateway, feeds: FeedManager | None) -> StatusServer:
+        began = self._reactor.seconds()
+
+        def states() -> dict[str, str]:
+            found = {} if feeds is None else feeds.feed_states()
+            return {tag: state.state.value for tag, state in found.items()}
+
+        def status() -> dict[str, Any]:
+            uptime = self._reactor.seconds() - began
+            return {"version": __version__, "uptime": uptime, "feeds": states(), **gateway.status()}
+
+        def ready() -> dict[str, Any]:
+            # A feed that nobody wants anything of is closed, and no fault.
+            down = {tag: state for tag, state in states().items() if state != FeedState.CONNECTED.value}
+            return {"ok": not down, "feeds": states()}
+
+        return StatusServer(
+            self._reactor, self._settings.status_port, status_site(self._reactor, status, ready)
+        )
+
+    def _default_user(self) -> str:
+        """Whose feeds serve everybody with AUTH_REQUIRED=false: the only user with a session's."""
+        if self._settings.auth_required:
+            return ""
+        users = self._database.call(lambda connection: list_users(connection, self._vault))
+        logged_in = [user.name for user in users if user.logged_in]
+        return logged_in[0] if len(logged_in) == 1 else "anonymous"
 
     def _own_feeds(
         self,
@@ -203,7 +238,18 @@ class Server(Service):
                 trust_roots=roots,
             )
 
-        return FeedManager(
+        sessions = MarketSessions.load(settings.exchange_sessions)
+        # The watch asks the manager what is held, and the manager publishes through the watch.
+        watched: list[FeedManager] = []
+        self._stale = StaleWatch(
+            self._reactor,
+            publisher,
+            after=settings.stale_tick_warn_seconds,
+            held=lambda: watched[0].held_exchanges(),
+            calendar=sessions,
+            now=environment.now,
+        )
+        manager = FeedManager(
             self._reactor,
             accounts=accounts,
             symbols=symbols,
@@ -212,10 +258,10 @@ class Server(Service):
             connections=Connections(
                 reactor=self._reactor,
                 environment=environment,
-                sessions=MarketSessions.load(settings.exchange_sessions),
+                sessions=sessions,
                 options=options,
             ),
-            sink=publisher,
+            sink=self._stale,
             environment=environment,
             plan=FeedPlan(settings.feed_plan),
             settings=FeedSettings(
@@ -227,6 +273,8 @@ class Server(Service):
                 expiry=settings.session_expiry_time,
             ),
         )
+        watched.append(manager)
+        return manager
 
     def _welcome(self, demo: Demo) -> None:
         port = self._gateway.addresses()[0].port
@@ -257,8 +305,10 @@ def _outside(settings: Settings) -> list[BusEndpoint]:
     return [BusEndpoint(f"tcp://{settings.zmq_host}:{settings.zmq_port}", bind=True)]
 
 
-def _gateway_settings(settings: Settings) -> GatewaySettings:
+def _gateway_settings(settings: Settings, default_user: str) -> GatewaySettings:
     return GatewaySettings(
+        default_user=default_user,
+        trusted_proxies=settings.trusted_proxies,
         default_format=settings.default_format,
         throttle_ms=settings.throttle_ms,
         throttle_floor_ms=settings.throttle_min_ms,

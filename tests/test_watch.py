@@ -52,8 +52,8 @@ def test_leak(leak, secret):
 
 
 def test_leak_of_a_setting():
-    settings = load({}, {"WS_ADMIN_TOKEN": "sesame-open-sesame"}).settings
-    print(settings.admin_token.reveal())
+    settings = load({}, {"BROKER_API_SECRET": "sesame-open-sesame"}).settings
+    print(settings.broker_api_secret.reveal())
 
 
 @pytest_twisted.ensureDeferred

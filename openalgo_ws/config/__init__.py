@@ -5,7 +5,7 @@ file) over default. A value that isn't allowed stops the start with one line
 that names it (`SettingsError`).
 """
 
-from openalgo_ws.config.check import is_loopback, stays_on_loopback
+from openalgo_ws.config.check import endpoint_parts, is_loopback, stays_on_loopback
 from openalgo_ws.config.declare import Declaration
 from openalgo_ws.config.errors import SettingsError
 from openalgo_ws.config.secret import Secret, masked_url
@@ -19,6 +19,7 @@ __all__ = [
     "Secret",
     "Settings",
     "SettingsError",
+    "endpoint_parts",
     "find_file",
     "is_loopback",
     "load",

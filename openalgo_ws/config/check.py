@@ -7,7 +7,7 @@ import ipaddress
 from openalgo_ws.config.errors import SettingsError
 from openalgo_ws.config.settings import Settings
 
-__all__ = ["check", "is_loopback", "stays_on_loopback"]
+__all__ = ["check", "endpoint_parts", "is_loopback", "stays_on_loopback"]
 
 
 def check(settings: Settings) -> None:
@@ -46,14 +46,17 @@ def stays_on_loopback(endpoint: str) -> bool:
 
     Endpoints whose address isn't in the string (systemd, plug-ins) count as open to others.
     """
-    kind, arguments = _arguments(endpoint)
+    kind, _, arguments = endpoint_parts(endpoint)
     if kind == "unix":
         return True
     return kind in ("tcp", "tcp6", "ssl") and is_loopback(arguments.get("interface", ""))
 
 
-def _arguments(endpoint: str) -> tuple[str, dict[str, str]]:
-    """The kind and the named arguments of an endpoint string; a backslash quotes what follows it."""
+def endpoint_parts(endpoint: str) -> tuple[str, list[str], dict[str, str]]:
+    """The kind, the positional and the named arguments of a Twisted endpoint string.
+
+    A backslash quotes what follows it.
+    """
     parts = [""]
     quoted = False
     for character in endpoint:
@@ -66,5 +69,6 @@ def _arguments(endpoint: str) -> tuple[str, dict[str, str]]:
             parts.append("")
         else:
             parts[-1] += character
+    positional = [part for part in parts[1:] if "=" not in part]
     named = (part.partition("=") for part in parts[1:])
-    return parts[0], {name: value for name, equals, value in named if equals}
+    return parts[0], positional, {name: value for name, equals, value in named if equals}

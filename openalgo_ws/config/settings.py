@@ -412,15 +412,11 @@ class Settings:
         "Text for people or one JSON object a line (OpenAlgo's own kind of LOG_FORMAT counts as text).",
     )
     status_port: int = setting(
-        "STATUS_PORT", _PORT, 8766, _OPERATION, "TCP port of the status server on loopback; 0 is none."
-    )
-    admin_token: Secret | None = setting(
-        "WS_ADMIN_TOKEN",
-        SecretText(16),
-        None,
+        "STATUS_PORT",
+        _PORT,
+        8766,
         _OPERATION,
-        "Token that the status server asks for when it can be reached from other machines.",
-        default_text="none",
+        "TCP port of the status server on loopback (/healthz, /readyz, /api/status); 0 is none.",
     )
 
     def __repr__(self) -> str:

@@ -137,6 +137,10 @@ class LogicalFeed:
         """The tick that was waited for has come from a session."""
         self._sourcing.arrived(session, key)
 
+    def exchanges(self) -> set[str]:
+        """The exchanges of which something is held."""
+        return {exchange for _, exchange in self._sourcing.entries}
+
     @property
     def status(self) -> Status:
         """How the feed is: as the session that serves."""

@@ -165,6 +165,14 @@ class FeedManager(Service):
         """Names of the brokers there is an adapter for, sorted."""
         return self._adapters.names()
 
+    def held_exchanges(self) -> dict[str, set[str]]:
+        """For each feed's tag the exchanges of which something is held."""
+        return {tag: feed.exchanges() for tag, feed in self._feeds.items()}
+
+    def feed_states(self) -> dict[str, Status]:
+        """For each feed's tag how it is."""
+        return {tag: feed.status for tag, feed in self._feeds.items()}
+
     def listen(self, listener: DemandListener) -> None:
         """Report changes to this listener from now on."""
         self._listeners.append(listener)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -49,6 +50,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     throttle_ms: float = 50.0
     throttle_floor_ms: float = 0.0
     auth_required: bool = True
+    #: Whose feeds serve everybody where no authentication is required.
+    default_user: str = "anonymous"
+    #: Networks of reverse proxies whose ``X-Forwarded-For`` is believed.
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     auth_grace: float = 15.0
     slow_patience: float = 30.0
     high_water: int = 256 * 1024

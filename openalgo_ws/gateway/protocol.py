@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
@@ -16,7 +18,7 @@ from openalgo_ws.gateway.formats import FLAT
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.gateway.writer import ClientWriter
 
-__all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol"]
+__all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol", "client_address"]
 
 #: WebSocket subprotocol → the format it stands for.
 SUBPROTOCOLS = {"openalgo.flat": FLAT}
@@ -60,7 +62,11 @@ class ClientProtocol(WebSocketServerProtocol):
     def onConnect(self, request: ConnectionRequest) -> str | None:
         """The handshake's request: choose the format, count the connection."""
         context = self.factory.context
-        self._address = _host(self.transport)
+        self._address = client_address(
+            _host(self.transport),
+            request.headers.get("x-forwarded-for", ""),
+            context.settings.trusted_proxies,
+        )
         self._format = context.settings.default_format
         chosen = None
         for name in request.protocols:
@@ -214,6 +220,24 @@ def _accept_compression(offers: list[Any]) -> PerMessageDeflateOfferAccept | Non
                 offer, request_no_context_takeover=bool(offer.accept_no_context_takeover)
             )
     return None
+
+
+def client_address(peer: str, forwarded: str, proxies: Collection[IPv4Network | IPv6Network]) -> str:
+    """Where a client is: the last address of ``X-Forwarded-For`` that is not a trusted proxy's.
+
+    The header counts only if the peer is a trusted proxy: anybody else can write into it at will.
+    """
+    address = peer
+    for hop in reversed(forwarded.split(",")):
+        try:
+            known = ip_address(address)
+            following = str(ip_address(hop.strip()))
+        except ValueError:
+            break
+        if not any(known in network for network in proxies):
+            break
+        address = following
+    return address
 
 
 def _host(transport: Any) -> str:

@@ -100,6 +100,24 @@ class Gateway(Service):
         """Where the gateway listens, with real port numbers."""
         return [port.getHost() for port in self._ports]
 
+    def status(self) -> dict[str, Any]:
+        """What the gateway has done and whom it serves, for the status port."""
+        stats, bus = self.router.stats, self.router.bus_stats
+        return {
+            "clients": len(self.factory.clients),
+            "users": len(self.context.sessions),
+            "outboxes": self.router.outboxes(),
+            "deliveries": stats.deliveries,
+            "encoded": stats.encoded,
+            "conflated": stats.conflated,
+            "bus": {
+                "messages": bus.messages,
+                "ticks": bus.ticks,
+                "unwanted": bus.unwanted,
+                "malformed": bus.malformed,
+            },
+        }
+
     async def _stop(self) -> None:
         ports, self._ports = self._ports, []
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])

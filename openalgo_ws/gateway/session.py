@@ -40,8 +40,6 @@ __all__ = ["ClientPort", "Session"]
 #: Refused requests in a row after which the connection is closed with 4429.
 _PATIENCE = 100
 
-_ANONYMOUS = "anonymous"
-
 
 class ClientPort(Protocol):
     """The session's view of its connection."""
@@ -89,7 +87,7 @@ class Session:
         if context.settings.auth_required:
             self._start_grace()
         else:
-            self._admit(Authenticated(_ANONYMOUS, None))
+            self._admit(Authenticated(context.settings.default_user, None))
 
     # What comes in.
 
@@ -247,7 +245,7 @@ class Session:
 
     async def _check(self, api_key: str) -> Authenticated | None:
         if not self.context.settings.auth_required:
-            return Authenticated(self.user or _ANONYMOUS, None)
+            return Authenticated(self.context.settings.default_user, None)
         if not api_key:
             return None
         return await self.context.authenticator.authenticate(api_key)

@@ -132,7 +132,7 @@ def test_nothing_secret_is_in_the_repr() -> None:
         "DATABASE_URL": "postgresql://u:hunter2@h/d?password=hunter2",
         "ZERODHA_FEED_URL": "wss://u:hunter2@h/p?token=hunter2",
         "BROKER_API_KEY": "brokerkey1",
-        "WS_ADMIN_TOKEN": "admin-token-1234567",
+        "BROKER_API_SECRET": "admin-token-1234567",
     }
 
     settings = load({}, environ).settings
@@ -140,7 +140,10 @@ def test_nothing_secret_is_in_the_repr() -> None:
     for value in ("hunter2", PEPPER, "5a17", "brokerkey1", "admin-token"):
         assert value not in f"{settings!r} {settings} {settings.database_url} {settings.api_key_pepper:}"
     assert settings.pepper() == PEPPER
-    assert settings.broker_environment() == {"BROKER_API_KEY": "brokerkey1"}
+    assert settings.broker_environment() == {
+        "BROKER_API_KEY": "brokerkey1",
+        "BROKER_API_SECRET": "admin-token-1234567",
+    }
     assert settings.database_url.reveal() == environ["DATABASE_URL"]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from openalgo_ws.bus.demand import Denied, FeedState, Status
+from openalgo_ws.gateway.protocol import client_address
 from openalgo_ws.tick import Mode
 
 
@@ -430,6 +433,21 @@ async def test_compression_is_declined_unless_set(serve, dial, accepted) -> None
         assert [message["data"]["ltp"] for message in said] == [1.0, 2.0]
     # Once for the plain clients, once for all compressed ones.
     assert server.gateway.router.stats.encoded == (4 if accepted else 2)
+
+
+@pytest.mark.parametrize(
+    ("peer", "header", "found"),
+    [
+        ("9.9.9.9", "1.2.3.4", "9.9.9.9"),
+        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "1.2.3.4, nonsense", "10.0.0.1"),
+        ("local", "1.2.3.4", "local"),
+    ],
+)
+def test_where_a_client_is(peer: str, header: str, found: str) -> None:
+    assert client_address(peer, header, [ip_network("10.0.0.0/8")]) == found
 
 
 @pytest_twisted.ensureDeferred

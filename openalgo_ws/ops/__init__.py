@@ -1,0 +1,1 @@
+"""Looking after a running server: its status, and warnings."""
