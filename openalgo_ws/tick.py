@@ -37,10 +37,15 @@ _TITLES = {Mode.LTP: "LTP", Mode.QUOTE: "Quote", Mode.DEPTH: "Depth"}
 
 
 class Wish(msgspec.Struct, frozen=True, gc=False):
-    """What is wanted of one instrument: a mode and, for DEPTH, the levels of the book."""
+    """What is wanted of one instrument: a mode and, for DEPTH, the levels of the book.
+
+    ``with_quote``: a book comes without prices on this feed, so the quote is wanted beside it. Only
+    an adapter's `route` says so, to its own codec.
+    """
 
     mode: Mode
     depth: int = 5
+    with_quote: bool = False
 
 
 class Instrument(msgspec.Struct, frozen=True, gc=False):

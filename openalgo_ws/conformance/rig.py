@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from openalgo_ws.adapter import (
     Adapter,
     Authorise,
@@ -174,13 +176,17 @@ def pick_feed(adapter: Adapter, instrument: Instrument, mode: Mode, depth: int) 
 def wishes_on(
     adapter: Adapter, feed: Feed, instruments: Sequence[Instrument], mode: Mode, depth: int, *, forced: bool
 ) -> list[tuple[Instrument, Wish]]:
-    """What a feed is asked for; ``forced``: also where the rule would have chosen another."""
+    """What a feed is asked for; ``forced``: also where the rule would have chosen another.
+
+    A vector that names its feed speaks of one stream: the quote that a session takes beside a book
+    without prices is not in it.
+    """
     result = []
     for instrument in instruments:
         wish = asked(adapter, instrument, mode, depth)
         share = dict(adapter.routes(instrument, wish)).get(feed.name)
         if share is not None:
-            result.append((instrument, share))
+            result.append((instrument, replace(share, with_quote=False) if forced else share))
         elif forced:
             result.append((instrument, wish))
     return result
