@@ -21,6 +21,10 @@
     [inexact]
     ltt = "whole minutes only"
 
+    # Order states that the broker has no word for, and how they come back.
+    [order_states]
+    "trigger pending" = "open"
+
     # Feeds whose message borders mean nothing (byte streams always are): where the bytes are cut
     # makes no difference, and a damaged byte may damage what follows.
     [streams]
