@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test lint format bench bench-codecs clean lock
+.PHONY: run test test-lowest lint format bench bench-codecs clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -30,6 +30,13 @@ bench: $(STAMP)
 
 bench-codecs: $(STAMP)
 	$(BIN)/python benchmarks/codecs.py
+
+# The suite's quick part on the lowest versions that pyproject.toml allows, in an environment of its own.
+test-lowest:
+	$(PYTHON) requirements/lowest.py
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/pip install --quiet --disable-pip-version-check -c requirements/lowest.txt -e '.[test]'
+	build/lowest/bin/pytest tests/gateway tests/bus tests/accounts tests/symbols tests/server tests/clients
 
 # The exact versions that CI installs, from what is installed here.
 lock: $(STAMP)
