@@ -1,0 +1,347 @@
+"""What the doctor finds, subject by subject."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Connection, create_engine, text
+
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.store import add_user, login
+from openalgo_ws.adapter import MasterRow
+from openalgo_ws.cli import findings, main
+from openalgo_ws.cli.findings import Finding, Grade
+from openalgo_ws.config import Secret, Settings
+from openalgo_ws.registry import GROUP, Registry
+from openalgo_ws.symbols.store import replace
+from tests.support.certificates import Authority
+from tests.support.process import PEPPER, free_port
+from tests.support.tokens import jwt
+
+NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the doctor in an empty folder, on free ports and a database of its own."""
+    monkeypatch.chdir(tmp_path)
+    environ = {
+        "API_KEY_PEPPER": PEPPER,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/doctor.db",
+        "WEBSOCKET_PORT": str(free_port()),
+        "ZMQ_PORT": str(free_port()),
+    }
+
+    def command(**more: str | None) -> Result:
+        return CliRunner().invoke(main, ["doctor"], env={**environ, **more})
+
+    return command
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty database of our own."""
+    opened = Database(f"sqlite:///{tmp_path}/doctor.db")
+    opened.prepare()
+    yield opened
+    opened.stop()
+
+
+def grades(found: list[Finding]) -> list[str]:
+    return [grade.value for grade, _ in found]
+
+
+def examined(tmp_path: Path, vault: Vault | None, **more: object) -> list[str]:
+    """What is found in the database, as lines."""
+    settings = Settings(database_url=Secret(f"sqlite:///{tmp_path}/doctor.db"), **more)  # type: ignore[arg-type]
+    found = findings.database(settings, vault, Registry(), NOW)
+    return [f"{grade.value} {line}" for grade, line in found]
+
+
+def test_every_line_is_graded_and_warnings_are_no_failure(run: Run) -> None:
+    result = run()
+
+    lines = result.output.splitlines()
+    assert result.exit_code == 0, result.output
+    assert {line.split()[0] for line in lines} == {"ok", "warn"}
+    assert "warn users: there are none; openalgo-ws user add" in result.output
+
+
+@pytest.mark.parametrize("value", ["[/x]", "[red]", "a\nb"])
+def test_a_wrong_setting_is_named_whatever_is_in_it(run: Run, value: str) -> None:
+    result = run(WS_THROTTLE_MS=value)
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.output.startswith(f"fail configuration: WS_THROTTLE_MS={value.replace(chr(10), '?')}")
+    assert result.output.count("\n") == 1
+
+
+def test_without_a_pepper_another_one_is_suggested_each_time(run: Run) -> None:
+    outputs = [run(API_KEY_PEPPER=None) for _ in range(2)]
+
+    suggested = {
+        line.partition("API_KEY_PEPPER=")[2] for one in outputs for line in one.output.splitlines()
+    } - {""}
+    assert len(suggested) == 2
+    assert all(len(bytes.fromhex(one)) == 32 for one in suggested)
+    assert [one.exit_code for one in outputs] == [1, 1]
+
+
+def test_the_demo_needs_neither_pepper_nor_database(run: Run, tmp_path: Path) -> None:
+    result = run(WS_DEMO="true", API_KEY_PEPPER=None)
+
+    assert result.exit_code == 0, result.output
+    assert "demo: it brings its own" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_in_use_is_a_warning_with_the_settings_to_change(run: Run, taken: int) -> None:
+    listen, bus = run(WEBSOCKET_PORT=str(taken)), run(ZMQ_PORT=str(taken))
+
+    assert (listen.exit_code, bus.exit_code) == (0, 0)
+    assert f"warn listen: port {taken} is in use" in listen.output
+    assert "WEBSOCKET_PORT" in listen.output
+    assert f"warn bus: port {taken} is in use" in bus.output
+
+
+@pytest.mark.parametrize("form", ["tcp:{}", "tcp:port={}:interface=127.0.0.1", "tcp:{}:interface=\\:\\:1"])
+def test_a_port_is_found_however_the_endpoint_is_written(form: str) -> None:
+    from twisted.internet import reactor
+
+    port = free_port()
+
+    found = list(findings.listening(Settings(listen=(form.format(port),)), reactor))
+
+    assert found[0] == (Grade.OK, f"listen: port {port} is free")
+
+
+def test_an_address_of_another_machine_is_a_failure(run: Run) -> None:
+    # 192.0.2.0/24 is nobody's (RFC 5737).
+    result = run(ZMQ_HOST="192.0.2.1")
+
+    assert result.exit_code == 1
+    assert "fail bus: can't have 192.0.2.1" in result.output
+
+
+def test_clients_and_bus_on_one_port_are_a_failure(run: Run) -> None:
+    port = str(free_port())
+
+    result = run(WEBSOCKET_PORT=port, ZMQ_PORT=port)
+
+    assert result.exit_code == 1
+    assert f"fail bus: port {port} is for clients too" in result.output
+
+
+@pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_keys_in_the_clear_are_worth_a_warning(run: Run, host: str, warned: bool) -> None:
+    assert ("travel unencrypted" in run(WEBSOCKET_HOST=host).output) is warned
+
+
+@pytest.mark.parametrize(
+    ("kind", "later", "grade", "said"),
+    [
+        ("valid", timedelta(0), Grade.OK, "is valid until"),
+        ("valid", timedelta(days=80), Grade.WARN, "renew it soon"),
+        ("expired", timedelta(0), Grade.FAIL, "expired on"),
+        ("not_yet", timedelta(0), Grade.FAIL, "check the clock"),
+    ],
+)
+def test_a_certificate_has_its_time(
+    tmp_path: Path, kind: str, later: timedelta, grade: Grade, said: str
+) -> None:
+    file, _ = getattr(Authority(), kind)().write(tmp_path)
+
+    found, line = findings.certificate(file, datetime.now(UTC) + later)
+
+    assert found is grade
+    assert said in line
+
+
+def test_certificate_and_key_must_be_a_pair(run: Run, tmp_path: Path) -> None:
+    authority = Authority()
+    certificate, key = authority.valid().write(tmp_path)
+    _, other = authority.valid().write(tmp_path, "other")
+    form = f"ssl:{free_port()}:privateKey={{}}:certKey={certificate}"
+
+    good, bad = run(WS_LISTEN=form.format(key)), run(WS_LISTEN=form.format(other))
+
+    assert (good.exit_code, bad.exit_code) == (0, 1), good.output + bad.output
+    assert "ok   certificate:" in good.output
+    assert "fail listen:" in bad.output
+
+
+def test_too_few_descriptors_are_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "descriptor_limit", lambda: (256, 1024))
+
+    ((grade, line),) = findings.descriptors(Settings(max_connections=1000))
+    enough = list(findings.descriptors(Settings(max_connections=900)))
+
+    assert grade is Grade.FAIL
+    assert "1024 may be open, 1100 are wanted" in line
+    assert grades(enough) == ["ok"]
+
+
+def test_a_broken_adapter_is_named() -> None:
+    offers = [EntryPoint("ghost", "no.such.module:adapter", GROUP)]
+
+    ((grade, line),) = findings.adapters(Registry(offers))
+
+    assert grade is Grade.FAIL
+    assert "'ghost'" in line
+
+
+def test_files_that_settings_name_are_read(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("= no TOML, no PEM")
+    authority = Authority().write(tmp_path)
+
+    bad = list(findings.files(Settings(trust_roots=wrong, exchange_sessions=wrong)))
+    good = list(findings.files(Settings(trust_roots=authority)))
+
+    assert grades(bad) == ["fail", "fail"]
+    assert [line for _, line in good] == [f"authorities: 1 in {authority}"]
+
+
+def test_an_unchecked_broker_is_a_warning() -> None:
+    ((grade, line),) = findings.files(Settings(verify_tls={"zerodha": False, "upstox": True}))
+
+    assert grade is Grade.WARN
+    assert "ZERODHA_VERIFY_TLS" in line
+
+
+def test_the_pepper_of_another_installation_is_a_failure(tmp_path: Path, database: Database) -> None:
+    mine, theirs = Vault(PEPPER), Vault(PEPPER[::-1])
+    database.call(lambda connection: add_user(connection, theirs, "asha", "zerodha"))
+
+    found = examined(tmp_path, mine)
+
+    assert any(line.startswith("fail pepper: API_KEY_PEPPER or FERNET_SALT") for line in found)
+    assert not any(line.startswith("fail") for line in examined(tmp_path, theirs))
+
+
+def test_whose_the_database_is(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/doctor.db")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE something (id INTEGER)"))
+    engine.dispose()
+
+    assert examined(tmp_path, None) == [
+        "ok database: reachable, an OpenAlgo installation’s",
+        "warn symbols: there are none; log in to that broker in OpenAlgo, which loads them",
+    ]
+    # Tables that an installation would have and this one has not: a failure, and no traceback.
+    assert examined(tmp_path, Vault(PEPPER))[1].startswith("fail database:")
+
+
+def test_a_database_that_is_away_is_a_failure_without_its_password(run: Run) -> None:
+    result = run(DATABASE_URL="postgresql://u:hunter22@127.0.0.1:1/x")
+
+    assert result.exit_code == 1
+    assert "fail database:" in result.output
+    assert "hunter22" not in result.output
+
+
+def test_instruments_are_counted_and_missed_by_broker(tmp_path: Path, database: Database) -> None:
+    vault = Vault(PEPPER)
+    row = MasterRow(symbol="SBIN", brsymbol="SBIN", name="", exchange="NSE", brexchange="NSE", token="779521")
+    database.call(lambda connection: add_user(connection, vault, "asha", "zerodha"))
+    database.call(lambda connection: add_user(connection, vault, "bala", "shoonya"))
+    database.call(lambda connection: replace(connection, "zerodha", [row]))
+
+    found = examined(tmp_path, vault)
+
+    assert "ok symbols: 1 instruments of zerodha" in found
+    assert "warn symbols: none of shoonya; openalgo-ws symbols update shoonya" in found
+    assert not any("none of zerodha" in line for line in found)
+
+
+def logged_in(database: Database, **credentials: str) -> Vault:
+    """Asha's login at Zerodha."""
+    vault, adapter = Vault(PEPPER), Registry().load("zerodha")
+
+    def fill(connection: Connection) -> None:
+        add_user(connection, vault, "asha", "zerodha")
+        login(connection, vault, "asha", "zerodha", adapter.row_for(credentials))
+
+    database.call(fill)
+    return vault
+
+
+def hours(count: float) -> int:
+    """Epoch seconds so many hours after `NOW`."""
+    return int((NOW + timedelta(hours=count)).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("token", "line"),
+    [
+        ("opaque-token-of-asha", "ok login: asha on zerodha has all credentials"),
+        (
+            jwt(iat=hours(-3), exp=hours(4)),
+            "ok login: asha on zerodha has all credentials, 3 h old, valid for 4 h",
+        ),
+        (
+            jwt(iat=hours(-30), exp=hours(-6)),
+            "warn login: asha on zerodha expired 6 h ago; openalgo-ws login asha --ask",
+        ),
+        # NOW is 11:30 in India: 8 h ago was after the rollover at 03:00, 9 h ago was before.
+        (jwt(iat=hours(-8)), "ok login: asha on zerodha has all credentials, 8 h old"),
+        (
+            jwt(iat=hours(-9)),
+            "warn login: asha on zerodha is 9 h old, made before tokens rolled over at 03:00 IST; "
+            "openalgo-ws login asha --ask",
+        ),
+    ],
+)
+def test_a_login_has_its_age_where_the_token_tells(
+    tmp_path: Path, database: Database, token: str, line: str
+) -> None:
+    vault = logged_in(database, api_key="key-of-asha", access_token=token)
+
+    found = examined(tmp_path, vault)
+
+    assert line in found
+    assert not any(token in one or "key-of-asha" in one for one in found)
+
+
+def test_missing_fields_are_named(tmp_path: Path, database: Database) -> None:
+    vault = logged_in(database, api_key="key-of-asha")
+
+    found = examined(tmp_path, vault)
+
+    assert "warn login: asha on zerodha lacks access_token; openalgo-ws login asha --ask" in found
+
+
+def test_a_broker_that_may_not_be_used_is_a_failure(tmp_path: Path, database: Database) -> None:
+    vault = logged_in(database, api_key="key-of-asha", access_token="token-of-asha")
+
+    found = examined(tmp_path, vault, valid_brokers=("shoonya",))
+
+    assert any(line.startswith("fail login: asha on zerodha: this broker may not be used") for line in found)
+
+
+@pytest.mark.parametrize("feeds", ["external", "none"])
+def test_without_feeds_of_our_own_no_login_is_missed(tmp_path: Path, database: Database, feeds: str) -> None:
+    vault = Vault(PEPPER)
+    database.call(lambda connection: add_user(connection, vault, "asha", "zerodha"))
+
+    found = examined(tmp_path, vault, feeds=feeds)
+
+    assert not any(line.startswith(("warn", "fail")) for line in found), found
