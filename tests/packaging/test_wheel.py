@@ -1,51 +1,106 @@
-"""The wheel, installed outside the checkout, offers the plug-in and every adapter."""
+"""The wheel, installed outside the checkout, offers the plug-in, the command and every adapter."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
-from openalgo_ws.registry import Registry
+import pytest
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+Run = Callable[..., str]
 
 
 def run(*command: str | Path, cwd: Path) -> str:
+    """The output of a command, which must succeed. No network is needed, so none is waited for."""
     ran = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran.stdout
 
 
-def test_a_wheel_in_an_empty_environment(tmp_path: Path) -> None:
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("openalgo_ws-*.whl")
-    home = tmp_path / "env"
-    venv.create(home, with_pip=False)
-    python = home / "bin" / "python"
-    (site,) = home.glob("lib/python*/site-packages")
-    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel, cwd=tmp_path)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``site-packages`` of a new environment that has the wheel, and the dependencies of this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
+    (wheel,) = folder.glob("openalgo_ws-*.whl")
+    venv.create(folder / "env", with_pip=False)
+    python = folder / "env" / "bin" / "python"
+    (packages,) = (folder / "env").glob("lib/python*/site-packages")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    run(*pip, "--no-deps", "--no-index", "--disable-pip-version-check", wheel, cwd=folder)
     # The dependencies come from the environment that runs the tests, after our own; the editable
     # install in there is a .pth file, which is not read from a directory that is only on the path.
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return packages
 
-    where = run(python, "-c", "import openalgo_ws; print(openalgo_ws.__file__)", cwd=tmp_path)
-    assert where.startswith(str(site))
-    names = run(
-        python,
-        "-c",
+
+@pytest.fixture
+def installed(site: Path, tmp_path: Path) -> Run:
+    """Run a program of the new environment, in an empty folder."""
+
+    def program(name: str, *arguments: str) -> str:
+        return run(site.parents[2] / "bin" / name, *arguments, cwd=tmp_path)
+
+    return program
+
+
+def test_it_is_the_wheel_that_is_imported(site: Path, installed: Run) -> None:
+    script = (
+        "import openalgo_ws, openalgo_adapters.zerodha as adapter\n"
+        "from importlib.metadata import distribution\n"
+        "print(openalgo_ws.__file__, adapter.__file__, distribution('openalgo-ws').locate_file('.'))"
+    )
+
+    found = installed("python", "-c", script).split()
+
+    assert len(found) == 3
+    assert all(Path(one).is_relative_to(site) for one in found), found
+
+
+def test_every_adapter_is_found_by_its_entry_point(installed: Run) -> None:
+    script = (
         "from openalgo_ws.registry import Registry\n"
         "adapters, broken = Registry().all()\n"
         "assert not broken, broken\n"
-        "print(*adapters)",
-        cwd=tmp_path,
+        "print(*adapters)"
     )
-    assert names.split() == Registry().names()
-    assert "openalgo-ws" in run(python, "-m", "twisted", "--help", cwd=tmp_path) + run(
-        python, "-c", "from twisted.scripts.twistd import run; run()", "--help", cwd=tmp_path
-    )
-    twistd = "from twisted.scripts.twistd import run; run()"
-    shown = run(python, "-c", twistd, "openalgo-ws", "--help", cwd=tmp_path)
-    assert "--listen" in shown
+
+    declared = PROJECT["entry-points"]["openalgo_ws.adapters"]
+
+    assert installed("python", "-c", script).split() == sorted(declared)
+
+
+def test_twistd_offers_the_server(site: Path, installed: Run) -> None:
+    # twistd itself is a dependency's script; a wheel installs only its own.
+    twistd = ("python", "-c", "from twisted.scripts.twistd import run; run()")
+
+    commands = installed(*twistd, "--help")
+    options = installed(*twistd, "openalgo-ws", "--help")
+
+    assert any(line.split()[:1] == ["openalgo-ws"] for line in commands.splitlines()), commands
+    assert "--listen" in options
+    assert (site / "twisted" / "plugins" / "openalgo_ws_plugin.py").is_file()
+
+
+def test_the_command_is_there(installed: Run) -> None:
+    version = installed("openalgo-ws", "--version")
+
+    assert version.startswith("openalgo-ws, version ")
+    assert "Zerodha" in installed("openalgo-ws", "adapters")
+
+
+def test_what_is_not_code_comes_along(site: Path) -> None:
+    package = site / "openalgo_ws"
+
+    for file in ("py.typed", "feeds/sessions.toml", "simulator/data"):
+        assert (package / file).exists(), file
+    assert (site / "openalgo_adapters" / "py.typed").is_file()
+    assert not (site / "tests").exists()
