@@ -45,6 +45,7 @@ def _examine(setup: Setup) -> Iterator[Finding]:
     yield from findings.adapters(registry)
     yield from findings.listening(settings, reactor)
     yield from findings.bus(settings)
+    yield from findings.status(settings)
     yield from findings.descriptors(settings)
     yield from findings.files(settings)
     if settings.demo:

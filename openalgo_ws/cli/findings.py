@@ -44,6 +44,7 @@ __all__ = [
     "files",
     "listening",
     "pepper",
+    "status",
 ]
 
 #: Descriptors that a server uses besides its clients.
@@ -121,9 +122,26 @@ def bus(settings: Settings) -> Iterator[Finding]:
     if settings.zmq_mode == "bind":
         host = "" if settings.zmq_host == "*" else settings.zmq_host
         yield _free("bus", host, settings.zmq_port, "ZMQ_PORT")
-        clients = map(listening_of, settings.endpoints())
-        if any(one is not None and one.port == settings.zmq_port for one in clients):
+        if settings.zmq_port in _client_ports(settings):
             yield Grade.FAIL, f"bus: port {settings.zmq_port} is for clients too; choose another ZMQ_PORT"
+
+
+def status(settings: Settings) -> Iterator[Finding]:
+    """Whether the status server can have its port."""
+    port = settings.status_port
+    if port == 0:
+        return
+    yield _free("status", "127.0.0.1", port, "STATUS_PORT")
+    taken = _client_ports(settings)
+    if settings.zmq_mode == "bind":
+        taken.add(settings.zmq_port)
+    if port in taken:
+        yield Grade.FAIL, f"status: port {port} is for clients or the bus too; choose another STATUS_PORT"
+
+
+def _client_ports(settings: Settings) -> set[int]:
+    listening = map(listening_of, settings.endpoints())
+    return {one.port for one in listening if one is not None and one.port}
 
 
 def _free(what: str, host: str, port: int, variable: str) -> Finding:

@@ -39,6 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "DATABASE_URL": f"sqlite:///{tmp_path}/doctor.db",
         "WEBSOCKET_PORT": str(free_port()),
         "ZMQ_PORT": str(free_port()),
+        "STATUS_PORT": str(free_port()),
     }
 
     def command(**more: str | None) -> Result:
@@ -113,9 +114,12 @@ def test_the_demo_needs_neither_pepper_nor_database(run: Run, tmp_path: Path) ->
 
 
 def test_a_port_in_use_is_a_warning_with_the_settings_to_change(run: Run, taken: int) -> None:
-    listen, bus = run(WEBSOCKET_PORT=str(taken)), run(ZMQ_PORT=str(taken))
+    listen, bus, status = (
+        run(**{variable: str(taken)}) for variable in ("WEBSOCKET_PORT", "ZMQ_PORT", "STATUS_PORT")
+    )
 
-    assert (listen.exit_code, bus.exit_code) == (0, 0)
+    assert (listen.exit_code, bus.exit_code, status.exit_code) == (0, 0, 0)
+    assert f"warn status: port {taken} is in use" in status.output
     assert f"warn listen: port {taken} is in use" in listen.output
     assert "WEBSOCKET_PORT" in listen.output
     assert f"warn bus: port {taken} is in use" in bus.output
@@ -140,13 +144,21 @@ def test_an_address_of_another_machine_is_a_failure(run: Run) -> None:
     assert "fail bus: can't have 192.0.2.1" in result.output
 
 
-def test_clients_and_bus_on_one_port_are_a_failure(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (("WEBSOCKET_PORT", "ZMQ_PORT"), "fail bus: port {} is for clients too"),
+        (("WEBSOCKET_PORT", "STATUS_PORT"), "fail status: port {} is for clients or the bus too"),
+        (("ZMQ_PORT", "STATUS_PORT"), "fail status: port {} is for clients or the bus too"),
+    ],
+)
+def test_one_port_for_two_purposes_is_a_failure(run: Run, variables: tuple[str, str], said: str) -> None:
     port = str(free_port())
 
-    result = run(WEBSOCKET_PORT=port, ZMQ_PORT=port)
+    result = run(**dict.fromkeys(variables, port))
 
     assert result.exit_code == 1
-    assert f"fail bus: port {port} is for clients too" in result.output
+    assert said.format(port) in result.output
 
 
 @pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
