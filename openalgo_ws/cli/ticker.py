@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,16 @@ IST = timezone(timedelta(hours=5, minutes=30))
 #: Levels of a book that are shown; more would leave no room for other symbols.
 LEVELS = 5
 
+_QUOTE = ("symbol", "ltp", "change", "%", "open", "high", "low", "volume", "oi")
+_COLUMNS = {
+    Mode.LTP: ("symbol", "ltp", "change", "%", "time"),
+    Mode.QUOTE: (*_QUOTE, "time"),
+    Mode.DEPTH: (*_QUOTE, "bid × quantity", "ask × quantity", "time"),
+}
+#: What a narrow terminal does without, in this order.
+_SPARE = ("open", "low", "high", "oi", "time", "volume", "change", "%")
+_ENDLESS = 10_000
+
 
 class Board:
     """The latest tick of each symbol, one row each, redrawn by `refresh` when something came."""
@@ -29,6 +40,8 @@ class Board:
         self._ticks: dict[tuple[str, str], MarketData] = {}
         self._before: dict[tuple[str, str], Any] = {}
         self._changed = True
+        self._width = 0
+        self._columns: tuple[str, ...] = ()
         self._live = Live(console=console, auto_refresh=False, transient=False)
 
     def open(self) -> None:
@@ -57,32 +70,51 @@ class Board:
             self._live.update(self.table(), refresh=True)
 
     def table(self) -> Table:
-        """The table as it is now."""
-        table = Table(expand=False)
-        table.add_column("symbol")
-        for column in ("ltp", "change", "%"):
-            table.add_column(column, justify="right")
-        if self._mode >= Mode.QUOTE:
-            for column in ("open", "high", "low", "volume", "oi"):
-                table.add_column(column, justify="right")
-        if self._mode is Mode.DEPTH:
-            table.add_column("bid × quantity", justify="right")
-            table.add_column("ask × quantity", justify="left")
-        table.add_column("time")
-        for key in sorted(self._ticks):
-            table.add_row(*self._row(key), end_section=self._mode is Mode.DEPTH)
+        """The table as it is now, without the columns that this terminal has no room for.
+
+        A column that had to go stays away until the terminal's width changes.
+        """
+        console = self._live.console
+        if console.width != self._width:
+            self._width, self._columns = console.width, _COLUMNS[self._mode]
+        rows = [self._row(key) for key in sorted(self._ticks)]
+        table = self._table(rows)
+        for spare in _SPARE:
+            # As wide as it wants to be, whatever the terminal.
+            wanted = Measurement.get(console, console.options.update(max_width=_ENDLESS), table).maximum
+            if wanted <= console.width:
+                break
+            if spare in self._columns:
+                self._columns = tuple(column for column in self._columns if column != spare)
+                table = self._table(rows)
         return table
 
-    def _row(self, key: tuple[str, str]) -> list[Text]:
-        tick = self._ticks[key]
-        data = tick.data
-        cells = [Text(f"{key[0]}:{key[1]}"), self._price(key, data.get("ltp"))]
-        cells += [_signed(data.get("change")), _signed(data.get("change_percent"))]
-        if self._mode >= Mode.QUOTE:
-            cells += [Text(_number(data.get(name))) for name in ("open", "high", "low", "volume", "oi")]
-        if self._mode is Mode.DEPTH:
-            cells += [_side(data, "buy"), _side(data, "sell")]
-        return [*cells, Text(_clock(data.get("timestamp")), style="dim")]
+    def _table(self, rows: list[dict[str, Text]]) -> Table:
+        table = Table(expand=False, caption=None if rows else "waiting for ticks …")
+        for column in self._columns:
+            if column == "symbol":
+                table.add_column(column, overflow="fold")
+            else:
+                # Half a price is worse than none: numbers are never broken.
+                left = column in ("ask × quantity", "time")
+                table.add_column(column, justify="left" if left else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[column] for column in self._columns), end_section=self._mode is Mode.DEPTH)
+        return table
+
+    def _row(self, key: tuple[str, str]) -> dict[str, Text]:
+        """What each column shows of a symbol."""
+        data = self._ticks[key].data
+        return {
+            "symbol": Text(f"{key[0]}:{key[1]}"),
+            "ltp": self._price(key, data.get("ltp")),
+            "change": _signed(data.get("change")),
+            "%": _signed(data.get("change_percent")),
+            **{name: Text(_number(data.get(name))) for name in ("open", "high", "low", "volume", "oi")},
+            "bid × quantity": _side(data, "buy"),
+            "ask × quantity": _side(data, "sell"),
+            "time": Text(_clock(data.get("timestamp")), style="dim"),
+        }
 
     def _price(self, key: tuple[str, str], ltp: Any) -> Text:
         """The last price, coloured by where it came from."""

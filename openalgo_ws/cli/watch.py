@@ -14,6 +14,7 @@ from rich.console import Console
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, react
 
+from openalgo_ws.cli.listening import listening_of
 from openalgo_ws.cli.setup import Setup, pass_setup
 from openalgo_ws.cli.ticker import Board
 from openalgo_ws.client import (
@@ -37,6 +38,9 @@ from openalgo_ws.demo import DEMO_KEY
 from openalgo_ws.tick import Mode
 
 __all__ = ["Watch", "watch"]
+
+#: Listening there is listening on all addresses.
+_ANY = ("", "0.0.0.0", "::")
 
 _MODES = {"ltp": Mode.LTP, "quote": Mode.QUOTE, "depth": Mode.DEPTH}
 
@@ -106,6 +110,8 @@ async def _run(reactor: Any, client: Client, job: Watch, board: Board | None, du
         board.open()
         screen.clock = reactor
         screen.start(0.2)
+    # Ctrl-C is an ordinary end of watching; the terminal must be given back.
+    reactor.addSystemEventTrigger("before", "shutdown", job.end, 0)
     client.startService()  # type: ignore[no-untyped-call]
     try:
         code = await job.done
@@ -140,11 +146,11 @@ class Watch:
                 self._tick(event)
             case AuthenticationFailed():
                 self._say(f"the server refused the key: {event.message}")
-                self._end(1)
+                self.end(1)
             case SubscriptionFailed():
                 self._say(f"{event.exchange}:{event.symbol}: {event.code}: {event.message}")
                 if self.core is not None and not self.core.held:
-                    self._end(1)
+                    self.end(1)
             case _:
                 text = _describe(event)
                 if text is not None:
@@ -152,7 +158,7 @@ class Watch:
 
     def time_is_up(self) -> None:
         """It has lasted as long as was asked for."""
-        self._end(0 if self.ticks else 1)
+        self.end(0 if self.ticks else 1)
 
     def _tick(self, tick: MarketData) -> None:
         if self.done.called:
@@ -161,13 +167,13 @@ class Watch:
             self._show(tick)
         except BrokenPipeError:
             # Whoever read our output has seen enough (head, for one).
-            self._end(0)
+            self.end(0)
             return
         self.ticks += 1
         if self._count is not None and self.ticks >= self._count:
-            self._end(0)
+            self.end(0)
 
-    def _end(self, code: int) -> None:
+    def end(self, code: int) -> None:
         """It is over; the first code counts."""
         if not self.done.called:
             self.done.callback(code)
@@ -200,11 +206,17 @@ def _describe(event: Event | Connected | Disconnected) -> str | None:
 
 
 def url_of(settings: Settings) -> str:
-    """Where a client on this machine reaches a server of this configuration without TLS."""
-    host = settings.websocket_host
-    if host in ("0.0.0.0", "::", ""):
-        host = "127.0.0.1"
-    return f"ws://{f'[{host}]' if ':' in host else host}:{settings.websocket_port}"
+    """Where a client on this machine reaches a server of this configuration.
+
+    That is the first TCP port it listens on; UsageError if none is known (systemd, port 0).
+    """
+    for listening in map(listening_of, settings.endpoints()):
+        if listening is not None and listening.port:
+            host = "localhost" if listening.host in _ANY else listening.host
+            if ":" in host:
+                host = f"[{host}]"
+            return f"{'wss' if listening.tls else 'ws'}://{host}:{listening.port}"
+    raise click.UsageError("where this configuration listens is not known: say --url")
 
 
 def _demo_key(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from click import UsageError
 from click.testing import CliRunner
 from rich.console import Console
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -111,8 +113,14 @@ def test_without_a_tick_the_end_of_time_is_a_failure(ticks: int, code: int) -> N
     assert result(job) == code
 
 
-def drawn(board: Board) -> str:
-    console = Console(file=io.StringIO(), width=160)
+def board_on(width: int) -> tuple[Board, Console]:
+    """A table of books on a terminal so many columns wide."""
+    console = Console(file=io.StringIO(), width=width)
+    return Board(console, Mode.DEPTH), console
+
+
+def drawn(board: Board, console: Console | None = None) -> str:
+    console = Console(file=io.StringIO(), width=(console or Console(width=160)).width)
     console.print(board.table())
     file = console.file
     assert isinstance(file, io.StringIO)
@@ -120,7 +128,7 @@ def drawn(board: Board) -> str:
 
 
 def test_the_table_shows_the_latest_values_and_the_book() -> None:
-    board = Board(Console(file=io.StringIO()), Mode.DEPTH)
+    board = Board(Console(file=io.StringIO(), width=160), Mode.DEPTH)
     book = {
         "buy": [{"price": 2500.0, "quantity": 1200, "orders": 3}, {"price": 2499.95, "quantity": 7}],
         "sell": [{"price": 2500.1, "quantity": 55}],
@@ -137,7 +145,7 @@ def test_the_table_shows_the_latest_values_and_the_book() -> None:
 
 
 def test_the_table_holds_whatever_a_foreign_publisher_sends() -> None:
-    board = Board(Console(file=io.StringIO()), Mode.DEPTH)
+    board = Board(Console(file=io.StringIO(), width=160), Mode.DEPTH)
 
     board.update(tick(1.0, depth=[], change="x", volume=None, open={}, timestamp="now"))
     board.update(MarketData("S", "E", Mode.LTP, None, {"depth": {"buy": [1], "sell": None}}, True))
@@ -145,9 +153,68 @@ def test_the_table_holds_whatever_a_foreign_publisher_sends() -> None:
     assert "E:S" in drawn(board)
 
 
+def test_a_narrow_terminal_has_fewer_columns_and_whole_prices() -> None:
+    board, console = board_on(80)
+    levels = [{"price": 2500.05, "quantity": 123_456}] * 5
+    day = {"open": 2490.0, "high": 2510.0, "low": 2480.0, "volume": 1_234_567, "oi": 1}
+
+    board.update(tick(2500.05, **day, change_percent=-0.5, depth={"buy": levels, "sell": levels}))
+
+    text = drawn(board, console)
+    assert text.count("2,500.05 × 123,456") == 10
+    assert "-0.50" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "2,490" not in text
+
+
+def test_a_symbol_that_is_too_long_is_broken_before_a_price_is() -> None:
+    board, console = board_on(46)
+    book = {"buy": [{"price": 100.05, "quantity": 1}]}
+
+    board.update(MarketData("A" * 30, "NFO", Mode.DEPTH, None, {"ltp": 1.5, "depth": book}, False))
+
+    text = drawn(board, console)
+    assert text.count("A") == 30
+    assert "100.05 × 1" in text
+
+
+def test_a_column_comes_back_when_the_terminal_is_made_wider() -> None:
+    board, console = board_on(60)
+    board.update(tick(1.0, open=2490.0, volume=1_234_567))
+    assert "2,490" not in drawn(board, console)
+
+    console.width = 160
+
+    assert "2,490" in drawn(board, console)
+
+
+def test_without_a_tick_the_table_says_that_it_waits() -> None:
+    assert "waiting for ticks" in drawn(Board(Console(file=io.StringIO()), Mode.LTP))
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        (("tcp:9001:interface=127.0.0.1",), "ws://127.0.0.1:9001"),
+        (("tcp:port=9001:interface=10.0.0.7",), "ws://10.0.0.7:9001"),
+        (("tcp6:9001", "tcp:9002"), "ws://localhost:9001"),
+        (("systemd:domain=INET:index=0", "tcp:0", "ssl:8443:privateKey=k.pem"), "wss://localhost:8443"),
+    ],
+)
+def test_a_server_is_found_by_its_endpoints(listen: tuple[str, ...], url: str) -> None:
+    assert url_of(Settings(listen=listen)) == url
+
+
+@pytest.mark.parametrize("endpoint", ["unix:/run/openalgo-ws", "systemd:domain=INET:index=0", "tcp:0"])
+def test_a_server_that_could_be_anywhere_must_be_named(endpoint: str) -> None:
+    with pytest.raises(UsageError, match="--url"):
+        url_of(Settings(listen=(endpoint,)))
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
-    [("127.0.0.1", "ws://127.0.0.1:8765"), ("0.0.0.0", "ws://127.0.0.1:8765"), ("::1", "ws://[::1]:8765")],
+    [("127.0.0.1", "ws://127.0.0.1:8765"), ("0.0.0.0", "ws://localhost:8765"), ("::1", "ws://[::1]:8765")],
 )
 def test_the_server_of_this_configuration_is_the_default(host: str, url: str) -> None:
     assert url_of(Settings(websocket_host=host)) == url
@@ -189,15 +256,38 @@ class Process(ProcessProtocol):
         self.out = b""
         self.err = b""
         self.ended: Deferred[int] = Deferred()
+        self._awaited: tuple[bytes, Deferred[None]] | None = None
+
+    def said(self, text: bytes) -> Deferred[None]:
+        """Fires when the process has written this, on whichever channel."""
+        found: Deferred[None] = Deferred()
+        self._awaited = (text, found)
+        self._look()
+        return found
+
+    def _look(self) -> None:
+        if self._awaited is not None and self._awaited[0] in self.err + self.out:
+            (_, found), self._awaited = self._awaited, None
+            found.callback(None)
 
     def outReceived(self, data: bytes) -> None:
         self.out += data
+        self._look()
 
     def errReceived(self, data: bytes) -> None:
         self.err += data
+        self._look()
 
     def processEnded(self, reason: Any) -> None:
         self.ended.callback(0 if reason.check(ProcessDone) else reason.value.exitCode)
+
+
+def spawned(reactor: Any, arguments: list[str], folder: Any, **environ: str) -> Process:
+    """The command in a process of its own, in an empty folder."""
+    process = Process()
+    command = [sys.executable, "-c", "from openalgo_ws.cli import main; main()", "watch", *arguments]
+    reactor.spawnProcess(process, sys.executable, command, env=environ, path=str(folder))
+    return process
 
 
 @pytest_twisted.ensureDeferred
@@ -207,16 +297,12 @@ async def test_it_prints_ticks_of_a_server(secret: Callable[[str], str], tmp_pat
     factory = WebSocketServerFactory()
     factory.protocol = Server
     port = reactor.listenTCP(0, factory, interface="127.0.0.1")
-    key = secret("the-key-of-a-user")
-    process = Process()
-    command = [sys.executable, "-c", "from openalgo_ws.cli import main; main()"]
-    arguments = ["watch", "NSE:RELIANCE", "--json", "--count", "1", "--duration", "30"]
-    reactor.spawnProcess(
-        process,
-        sys.executable,
-        [*command, *arguments],
-        env={"OPENALGO_WS_API_KEY": key, "WEBSOCKET_PORT": str(port.getHost().port)},
-        path=str(tmp_path),
+    process = spawned(
+        reactor,
+        ["NSE:RELIANCE", "--json", "--count", "1", "--duration", "30"],
+        tmp_path,
+        OPENALGO_WS_API_KEY=secret("the-key-of-a-user"),
+        WEBSOCKET_PORT=str(port.getHost().port),
     )
 
     code = await process.ended
@@ -230,3 +316,26 @@ async def test_it_prints_ticks_of_a_server(secret: Callable[[str], str], tmp_pat
         "broker": "b",
         "data": {"ltp": 7.25, "timestamp": 1},
     }
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_interrupt_gives_the_terminal_back(tmp_path: Any) -> None:
+    from twisted.internet import reactor
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        process = spawned(
+            reactor,
+            ["NSE:RELIANCE", "--url", f"ws://127.0.0.1:{closed.getsockname()[1]}"],
+            tmp_path,
+            TERM="xterm",
+            FORCE_COLOR="1",
+        )
+        await process.said(b"not connected")
+        process.transport.signalProcess("INT")
+
+        assert await process.ended == 0
+
+    # The cursor, hidden while the table is live, is shown again.
+    hidden, shown = process.out.rfind(b"\x1b[?25l"), process.out.rfind(b"\x1b[?25h")
+    assert 0 <= hidden < shown
