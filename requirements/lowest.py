@@ -1,4 +1,4 @@
-"""Writes requirements/lowest.txt: the lower bounds of pyproject.toml as exact versions."""
+"""Writes requirements/lowest.txt: the lower bounds of pyproject.toml as versions to install (the newest patch of each)."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ def main() -> None:
         found = re.match(r"([A-Za-z0-9-]+)(?:\[.*\])?>=([0-9.]+)", wanted)
         assert found is not None, f"no lower bound: {wanted}"
         bounds[found[1]] = found[2]
-    lines = [f"{name}=={version}\n" for name, version in sorted(bounds.items())]
+    lines = [f"{name}=={version}.*\n" for name, version in sorted(bounds.items())]
     (HERE / "lowest.txt").write_text("".join(lines))
 
 
