@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from openalgo_ws.accounts.store import NoSuchUser, list_users
 from openalgo_ws.accounts.store import login as store_login
-from openalgo_ws.adapter import AuthRow
+from openalgo_ws.adapter import Adapter, AuthRow
 from openalgo_ws.cli.setup import Setup, pass_setup
 from openalgo_ws.cli.store import find_adapter, opened, vault_of
 
@@ -37,21 +39,12 @@ def login(setup: Setup, name: str, pairs: tuple[str, ...], ask: bool, broker: st
         if broker is None:
             raise click.ClickException(f"{name} has no broker yet: say --broker")
         adapter = find_adapter(broker)
-        known = (*adapter.credential_fields, *adapter.optional_fields)
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise click.ClickException(
-                f"{broker} has no field {', '.join(unknown)}; there are: {', '.join(known)}"
-            )
+        _refuse_unknown(adapter, given)
         if ask:
             for field in adapter.credential_fields:
                 if field not in given:
                     given[field] = click.prompt(field, hide_input=True)
-        columns = adapter.row_for(given)
-        row = AuthRow(name=name, broker=broker, **columns)
-        missing = adapter.missing(adapter.credentials_from(row, setup.settings.broker_environment()))
-        if missing:
-            raise click.ClickException(f"{broker} needs {', '.join(missing)} as well")
+        columns = _columns(adapter, name, given, setup.settings.broker_environment())
         try:
             database.call(lambda c: store_login(c, vault, name, broker, columns))
         except NoSuchUser:
@@ -59,12 +52,43 @@ def login(setup: Setup, name: str, pairs: tuple[str, ...], ask: bool, broker: st
     click.echo(f"{name} is logged in to {adapter.title}.")
 
 
+def _refuse_unknown(adapter: Adapter, given: Mapping[str, str]) -> None:
+    known = (*adapter.credential_fields, *adapter.optional_fields)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise click.ClickException(
+            f"{adapter.name} has no field {', '.join(unknown)}; there are: {', '.join(known)}"
+        )
+
+
+def _columns(
+    adapter: Adapter, user: str, given: Mapping[str, str], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The row to store, once it is sure that a server can read from it what it needs."""
+    columns = adapter.row_for(given)
+    row = AuthRow(name=user, broker=adapter.name, **columns)
+    stored = adapter.credentials_from(row, environ)
+    missing = adapter.missing(stored)
+    if missing:
+        raise click.ClickException(f"{adapter.name} needs {', '.join(missing)} as well")
+    # The platform's form of a row can't hold every field and every text (a separator within one).
+    alone = adapter.credentials_from(row, {})
+    lost = sorted(field for field in given if given[field] not in (stored.get(field), alone.get(field)))
+    if lost:
+        raise click.ClickException(
+            f"OpenAlgo's row for {adapter.name} can't hold this value of {', '.join(lost)}"
+        )
+    return columns
+
+
 def _fields(pairs: tuple[str, ...]) -> dict[str, str]:
     fields: dict[str, str] = {}
     for pair in pairs:
         field, equals, value = pair.partition("=")
-        if not equals or not field or not value:
-            # The value may be a secret: only the field is named.
-            raise click.BadParameter(f"--set wants FIELD=VALUE, at {field!r}")
+        if not equals or not field:
+            # What was given may be a secret by itself.
+            raise click.BadParameter("--set wants FIELD=VALUE")
+        if not value:
+            raise click.BadParameter(f"--set wants FIELD=VALUE; {field!r} has no value")
         fields[field] = value
     return fields

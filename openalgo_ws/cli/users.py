@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +33,8 @@ def user() -> None:
 @pass_setup
 def add(setup: Setup, name: str, broker: str) -> None:
     """Add a user. The last line printed is the API key; it is not shown again."""
+    if not name.isprintable() or name != name.strip() or not name:
+        raise click.BadParameter("a name has visible characters, and no blanks around them")
     find_adapter(broker)
     vault = vault_of(setup.settings)
     with opened(setup.settings) as database:
@@ -38,7 +42,7 @@ def add(setup: Setup, name: str, broker: str) -> None:
             key = database.call(lambda connection: add_user(connection, vault, name, broker))
         except UserExists:
             raise click.ClickException(f"there is a user {name!r} already") from None
-    click.echo(f"User {name} on {broker}. Next: openalgo-ws login {name} --set FIELD=VALUE …")
+    click.echo(f"User {name} on {broker}. Next: openalgo-ws login {shlex.quote(name)} --ask")
     click.echo(key)
 
 

@@ -32,10 +32,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         "ZMQ_PORT": str(free_port()),
     }
 
-    def command(*arguments: str, **more: str | None) -> Result:
-        return CliRunner().invoke(main, arguments, env={**environ, **more})
+    def command(*arguments: str, typed: str | None = None, **more: str | None) -> Result:
+        return CliRunner().invoke(main, arguments, input=typed, env={**environ, **more})
 
     return command
+
+
+def read_back(folder: Path) -> dict[str, str]:
+    """Rajan's credentials as the server reads them."""
+    database = Database(f"sqlite:///{folder}/cli.db")
+    row = database.call(lambda connection: read_session(connection, Vault(PEPPER), "rajan"))
+    database.stop()
+    assert row is not None
+    return Registry().load(row.broker).credentials_from(row, {})
 
 
 def test_the_key_is_the_last_line_and_shown_once(run: Run) -> None:
@@ -65,23 +74,59 @@ def test_a_login_is_checked_and_can_be_read_back(run: Run, tmp_path: Path) -> No
         (["--set", "api_key=k1"], "access_token"),
         (["--set", "api_key=k1", "--set", "access_token=sesame77", "--set", "pin=sesame88"], "pin"),
         (["--set", "sesame99"], "FIELD=VALUE"),
+        (["--set", "=sesame66"], "FIELD=VALUE"),
+        (["--set", "pin="], "'pin' has no value"),
+        # The platform's row is api_key:access_token.
+        (["--set", "api_key=sesame55:x", "--set", "access_token=sesame77"], "can't hold this value of a"),
     ):
         refused = run("login", "rajan", *arguments)
         assert refused.exit_code != 0
         assert said in refused.output
-        assert "sesame77" not in refused.output
-        assert "sesame88" not in refused.output
+        assert "sesame" not in refused.output
     accepted = run("login", "rajan", "--set", "api_key=k1", "--set", "access_token=sesame77")
     assert accepted.exit_code == 0, accepted.output
     assert "sesame77" not in accepted.output
 
-    database = Database(f"sqlite:///{tmp_path}/cli.db")
-    row = database.call(lambda connection: read_session(connection, Vault(PEPPER), "rajan"))
-    database.stop()
-    assert row is not None
-    adapter = Registry().load("zerodha")
-    assert adapter.credentials_from(row, {}) == {"api_key": "k1", "access_token": "sesame77"}
+    assert read_back(tmp_path) == {"api_key": "k1", "access_token": "sesame77"}
     assert b"sesame77" not in (tmp_path / "cli.db").read_bytes()
+
+
+def test_what_is_missing_is_asked_for_and_not_shown(run: Run, tmp_path: Path) -> None:
+    run("user", "add", "rajan", "--broker", "zerodha")
+
+    accepted = run("login", "rajan", "--ask", "--set", "api_key=k1", typed="sesame77\n")
+
+    assert accepted.exit_code == 0, accepted.output
+    assert "access_token" in accepted.output
+    assert "api_key" not in accepted.output
+    assert "sesame77" not in accepted.output
+    assert read_back(tmp_path) == {"api_key": "k1", "access_token": "sesame77"}
+
+
+def test_a_login_may_be_at_another_broker(run: Run, tmp_path: Path) -> None:
+    run("user", "add", "rajan", "--broker", "shoonya")
+
+    run("login", "rajan", "--broker", "zerodha", "--set", "api_key=k1", "--set", "access_token=sesame77")
+
+    assert read_back(tmp_path) == {"api_key": "k1", "access_token": "sesame77"}
+    assert "zerodha" in run("user", "list").output
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[31m", " rajan", "rajan\t"])
+def test_a_name_can_be_seen(run: Run, name: str) -> None:
+    refused = run("user", "add", name, "--broker", "zerodha")
+
+    assert refused.exit_code == 2
+    assert "0 users" in run("user", "list").output
+
+
+def test_without_a_pepper_nothing_is_stored(run: Run) -> None:
+    refused = run("user", "add", "rajan", "--broker", "zerodha", API_KEY_PEPPER=None)
+
+    assert refused.exit_code == 1
+    assert refused.output.count("\n") == 1
+    assert "API_KEY_PEPPER" in refused.output
+    assert "0 users" in run("user", "list").output
 
 
 def test_a_login_of_nobody(run: Run) -> None:
