@@ -75,10 +75,11 @@ class ClientProtocol(WebSocketServerProtocol):
                 break
         if self.factory.full():
             self._refusal = "too many connections"
-        elif not context.by_address.take(self._address):
-            self._refusal = "too many connections from this address"
-        else:
-            self._counted = True
+        elif not _is_loopback(self._address):
+            # Programs of this machine, and proxies that don't name their clients, are not counted.
+            self._counted = context.by_address.take(self._address)
+            if not self._counted:
+                self._refusal = "too many connections from this address"
         return chosen
 
     def onOpen(self) -> None:
@@ -238,6 +239,14 @@ def client_address(peer: str, forwarded: str, proxies: Collection[IPv4Network | 
             break
         address = following
     return address
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        # A UNIX socket's client.
+        return True
 
 
 def _host(transport: Any) -> str:

@@ -205,9 +205,15 @@ async def test_connection_caps(serve, dial) -> None:
     await dial(server)
     one_too_many = await dial(server)
     assert await one_too_many.end_code() == 4429
-    by_address = serve(connections_per_address=1)
-    await dial(by_address)
-    assert await (await dial(by_address)).end_code() == 4429
+    by_address = serve(connections_per_address=1, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    far = {"X-Forwarded-For": "9.9.9.9"}
+    first = await dial(by_address, headers=far)
+    assert await (await dial(by_address, headers=far)).end_code() == 4429
+    for _ in range(3):
+        assert (await (await dial(by_address)).ask(action="ping"))["status"] == "success"
+    await first.end()
+    await until(lambda: not len(by_address.gateway.context.by_address))
+    assert (await (await dial(by_address, headers=far)).ask(action="ping"))["status"] == "success"
 
 
 @pytest_twisted.ensureDeferred
