@@ -169,6 +169,9 @@ class Adapter:
 
     #: The files of the instrument master: name → how to fetch it.
     master_files: Callable[[Mapping[str, str]], Mapping[str, HttpRequest]]
+    #: Where one of them is a list of others: by file name and content, the files to fetch in its
+    #: stead; {} = it is no list. None: none is.
+    linked_files: Callable[[str, bytes], Mapping[str, HttpRequest]] | None = None
     #: Parse one of them (decompressed): by file name, row by row.
     parse_master: Callable[[str, bytes], Iterable[MasterRow | BadRow]]
     #: Instruments that the broker streams and that are in none of its files.

@@ -56,7 +56,7 @@ async def download(
     credentials: Mapping[str, str],
     progress: Progress | None = None,
 ) -> Downloaded:
-    """Fetch all files of a broker's master, one after the other.
+    """Fetch all files of a broker's master, one after the other; of a list, what it names.
 
     ``credentials`` are those of a session with the broker, or empty: most brokers give their files
     to everybody. MasterError if the adapter can't say without credentials where its files are.
@@ -66,13 +66,25 @@ async def download(
     except PARSER_ERRORS:
         raise MasterError(f"{adapter.title} gives its instruments only to those with a login") from None
     result = Downloaded([], [])
-    for name, request in requests.items():
+
+    async def fetch(name: str, request: HttpRequest) -> bytes | None:
         try:
-            data = await downloader.fetch(name, request, progress)
+            return await downloader.fetch(name, request, progress)
         except MasterError as error:
             result.failed.append(error)
-        else:
+            return None
+
+    for name, request in requests.items():
+        data = await fetch(name, request)
+        if data is None:
+            continue
+        linked = adapter.linked_files(name, data) if adapter.linked_files is not None else {}
+        if not linked:
             result.files.append((name, data))
+        for member, link in linked.items():
+            content = await fetch(member, link)
+            if content is not None:
+                result.files.append((member, content))
     return result
 
 

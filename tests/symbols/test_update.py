@@ -285,6 +285,22 @@ async def test_a_whole_master_is_fetched_and_what_is_missing_is_told(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_list_of_files_is_followed(broker: Broker, serve: Callable[..., str]) -> None:
+    base = serve()
+    broker.answers = {b"/list": lambda request: b"the list", b"/b.csv": lambda request: PLAIN}
+    linked = {"gone.csv": get(base + "/gone.csv"), "b.csv": get(base + "/b.csv")}
+    broker.answers[b"/gone.csv"] = lambda request: request.setResponseCode(410) or b""
+    adapter = replace(
+        ADAPTER,
+        master_files=lambda credentials: {"list": get(base + "/list")},
+        linked_files=lambda name, data: linked if (name, data) == ("list", b"the list") else {},
+    )
+    came = await download(downloader(), adapter, {})
+    assert came.files == [("b.csv", PLAIN)]
+    assert [str(error) for error in came.failed] == ["gone.csv: the broker answered HTTP 410"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_adapter_that_needs_a_login_says_so() -> None:
     needy = replace(ADAPTER, master_files=lambda credentials: {credentials["token"]: get("http://x/")})
     with pytest.raises(MasterError, match="Fake & Sons gives its instruments only to those with a login"):
