@@ -1,4 +1,4 @@
-"""Writes requirements/lowest.txt: the lower bounds of pyproject.toml as versions to install (the newest patch of each)."""
+"""Writes requirements/lowest.txt: the lower bounds of pyproject.toml, the newest patch of each."""
 
 import re
 import tomllib
