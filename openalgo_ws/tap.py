@@ -118,6 +118,8 @@ class Server(Service):
         for part in self._parts:
             part.startService()
         calm_collector()
+        if self._settings.disruptor_high_performance:
+            self.log.warn("DISRUPTOR_HIGH_PERFORMANCE: there is no shared-memory bus yet, ZeroMQ is used")
         if self._demo is not None:
             self._welcome(self._demo)
 

@@ -18,6 +18,9 @@ def check(settings: Settings) -> None:
         raise SettingsError(
             "WS_THROTTLE_MS", str(settings.throttle_ms), "allowed is WS_THROTTLE_MIN_MS or more"
         )
+    slots = settings.disruptor_buffer_size
+    if slots & (slots - 1):
+        raise SettingsError("DISRUPTOR_BUFFER_SIZE", str(slots), "allowed is a power of two")
     for endpoint in settings.endpoints():
         if stays_on_loopback(endpoint):
             continue

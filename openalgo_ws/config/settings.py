@@ -371,6 +371,28 @@ class Settings:
         default_text="none",
     )
 
+    disruptor_high_performance: bool = setting(
+        "DISRUPTOR_HIGH_PERFORMANCE",
+        Flag(),
+        False,
+        _BUS,
+        "Ask for the shared-memory bus. This version has none yet: it says so at the start and uses ZeroMQ.",
+    )
+    disruptor_buffer_size: int = setting(
+        "DISRUPTOR_BUFFER_SIZE",
+        Whole(1024, 16_777_216),
+        65536,
+        _BUS,
+        "Slots of the shared-memory bus, a power of two. Checked, and of no effect without that bus.",
+    )
+    disruptor_wait_strategy: str = setting(
+        "DISRUPTOR_WAIT_STRATEGY",
+        Choice(("yielding", "busy_spin")),
+        "yielding",
+        _BUS,
+        "How readers of the shared-memory bus wait. Checked, and of no effect without that bus.",
+    )
+
     # -- users, keys and credentials -------------------------------------------------------------
     database_url: Secret = setting(
         "DATABASE_URL",
