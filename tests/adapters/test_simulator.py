@@ -121,7 +121,8 @@ def test_what_the_simulator_tells_is_what_the_codec_understands(subject, data):
     wishes = subject.wishes(feed, mode, depth)
     if not wishes:
         return
-    wishes = data.draw(st.lists(st.sampled_from(wishes), unique=True, min_size=1, max_size=4))
+    most = min(4, feed.limits.per_connection)
+    wishes = data.draw(st.lists(st.sampled_from(wishes), unique=True, min_size=1, max_size=most))
     loop = Loopback(subject.adapter, feed, rig.StillMarket(subject.instruments()))
     assert not any(isinstance(event, (Malformed, Rejected, LoginFailed)) for event in loop.login)
     events = loop.subscribe(wishes)
