@@ -1,6 +1,6 @@
 """Dhan's servers as they speak. Written from the documentation, not from the codecs.
 
-A packet is filled field by field, by its offset, into zeros. The 20- and 200-level books share one
+The packets of the live feed are in `simulated_packets`. The 20- and 200-level books share one
 kind of connection; every feed has a pool of five of its own.
 """
 
@@ -17,6 +17,19 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters.dhan.simulated_packets import (
+    COLUMNS,
+    NUMBER,
+    ORDER_EXCHANGE,
+    SEGMENT_NUMBERS,
+    count,
+    full,
+    line,
+    previous_close,
+    quote,
+    started,
+    ticker,
+)
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -39,20 +52,7 @@ __all__ = ["DhanServer"]
 _CONNECTIONS = 5
 _MASTER_PATH = "/api-data/api-scrip-master.csv"
 
-#: Segment name → its number and the exchanges in it.
-_SEGMENTS: Mapping[str, tuple[int, tuple[str, ...]]] = {
-    "IDX_I": (0, ("NSE_INDEX", "BSE_INDEX")),
-    "NSE_EQ": (1, ("NSE",)),
-    "NSE_FNO": (2, ("NFO",)),
-    "NSE_CURRENCY": (3, ("CDS",)),
-    "BSE_EQ": (4, ("BSE",)),
-    "MCX_COMM": (5, ("MCX",)),
-    "BSE_CURRENCY": (7, ("BCD",)),
-    "BSE_FNO": (8, ("BFO",)),
-}
-_NUMBER = {exchange: number for number, exchanges in _SEGMENTS.values() for exchange in exchanges}
 _WITHOUT_OI = frozenset({"NSE_INDEX", "BSE_INDEX", "NSE", "BSE"})
-_INDIA = 19800
 
 _INDEX_IDS = {
     "NIFTY": "13",
@@ -73,15 +73,6 @@ _ORDER_STATUS = {
 }
 _ORDER_TYPE = {"LIMIT": "LMT", "MARKET": "MKT", "SL": "SL", "SL-M": "SLM"}
 _ORDER_PRODUCT = {"CNC": "C", "MIS": "I", "NRML": "M"}
-_ORDER_EXCHANGE = {
-    "NSE": ("NSE", "E"),
-    "NFO": ("NSE", "D"),
-    "CDS": ("NSE", "C"),
-    "BSE": ("BSE", "E"),
-    "BFO": ("BSE", "D"),
-    "BCD": ("BSE", "C"),
-    "MCX": ("MCX", "M"),
-}
 
 
 class DhanServer(SimulatorSide):
@@ -139,8 +130,8 @@ class DhanServer(SimulatorSide):
             return HttpResponse(404)
         text = StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(_line(row) for row in self.market.rows())
+        writer.writerow(COLUMNS)
+        writer.writerows(line(row) for row in self.market.rows())
         return HttpResponse(200, text.getvalue().encode(), {"Content-Type": "text/csv"})
 
 
@@ -191,7 +182,7 @@ class _Connection(SimulatorConnection):
 
     def find(self, item: Mapping[str, Any]) -> tuple[tuple[int, str], Instrument | None]:
         """An entry of a request: the key, and the instrument if there is one."""
-        number, exchanges = _SEGMENTS[item["ExchangeSegment"]]
+        number, exchanges = SEGMENT_NUMBERS[item["ExchangeSegment"]]
         token = item["SecurityId"]
         if not isinstance(token, str):
             raise TypeError
@@ -245,30 +236,30 @@ class LiveConnection(_Connection):
                 self.codes.setdefault(key, set()).add(code)
                 self._oi.pop(key, None)
                 last = self.market.last(instrument)
-                frames.append(_previous_close(last))
+                frames.append(previous_close(last))
                 frames += self._packets(last, key, code)
         return frames
 
     def ticks(self, ticks: Sequence[Tick]) -> list[str | bytes | Close]:
         frames: list[str | bytes | Close] = []
         for tick in ticks:
-            key = (_NUMBER.get(tick.instrument.exchange, -1), tick.instrument.token)
+            key = (NUMBER.get(tick.instrument.exchange, -1), tick.instrument.token)
             for code in sorted(self.codes.get(key, ())):
                 frames += self._packets(tick, key, code)
         return frames
 
     def _packets(self, tick: Tick, key: tuple[int, str], code: int) -> list[bytes]:
         if code == 15:
-            return [_ticker(tick)]
+            return [ticker(tick)]
         if code == 21:
-            return [_full(tick)]
-        packets = [_quote(tick)]
+            return [full(tick)]
+        packets = [quote(tick)]
         # The open interest is not in a quote: where there is one, it follows when it has changed.
         oi = tick.oi
         if oi is not None and tick.instrument.exchange not in _WITHOUT_OI and self._oi.get(key) != oi:
             self._oi[key] = int(oi)
-            packet = _started(tick, 5, 12)
-            pack_into("<I", packet, 8, _count(oi))
+            packet = started(tick, 5, 12)
+            pack_into("<I", packet, 8, count(oi))
             packets.append(bytes(packet))
         return packets
 
@@ -319,7 +310,7 @@ class DepthConnection(_Connection):
         """One message: the bids and asks of each instrument, as the SDK pairs them."""
         message = b""
         for tick in ticks:
-            key = (_NUMBER.get(tick.instrument.exchange, -1), tick.instrument.token)
+            key = (NUMBER.get(tick.instrument.exchange, -1), tick.instrument.token)
             if key in self.codes and tick.depth is not None:
                 message += self._side(41, key, tick.depth.buy) + self._side(51, key, tick.depth.sell)
         return [message] if message else []
@@ -333,8 +324,8 @@ class DepthConnection(_Connection):
         pack_into("<I", packet, 8, rows if self._levels == 200 else self._sequence)
         for n, level in enumerate(levels[:rows]):
             pack_into("<d", packet, 12 + 16 * n, level.price)
-            pack_into("<I", packet, 20 + 16 * n, _count(level.quantity))
-            pack_into("<I", packet, 24 + 16 * n, _count(level.orders))
+            pack_into("<I", packet, 20 + 16 * n, count(level.quantity))
+            pack_into("<I", packet, 24 + 16 * n, count(level.orders))
         return bytes(packet)
 
 
@@ -370,7 +361,7 @@ class OrderConnection(SimulatorConnection):
     def order(self, order: Order, token: str) -> list[str | bytes | Close]:
         if not self._in:
             return []
-        exchange, segment = _ORDER_EXCHANGE.get(order.exchange, (order.exchange, "E"))
+        exchange, segment = ORDER_EXCHANGE.get(order.exchange, (order.exchange, "E"))
         status = _ORDER_STATUS.get(order.order_status, "PENDING")
         data = {
             "exchange": exchange,
@@ -393,123 +384,3 @@ class OrderConnection(SimulatorConnection):
             "reasonDescription": order.rejection_reason or "CONFIRMED",
         }
         return [json.dumps({"Type": "order_alert", "Data": data})]
-
-
-def _started(tick: Tick, code: int, size: int) -> bytearray:
-    """A packet of the live feed with its header."""
-    packet = bytearray(size)
-    pack_into("<B", packet, 0, code)
-    pack_into("<H", packet, 1, size)
-    pack_into("<B", packet, 3, _NUMBER[tick.instrument.exchange])
-    pack_into("<I", packet, 4, int(tick.instrument.token))
-    return packet
-
-
-def _previous_close(tick: Tick) -> bytes:
-    # The open interest of the day before isn't in a tick: it stays 0.
-    packet = _started(tick, 6, 16)
-    pack_into("<f", packet, 8, tick.close or 0.0)
-    return bytes(packet)
-
-
-def _ticker(tick: Tick) -> bytes:
-    packet = _started(tick, 2, 16)
-    pack_into("<f", packet, 8, tick.ltp or 0.0)
-    pack_into("<I", packet, 12, _clock(tick.ltt))
-    return bytes(packet)
-
-
-def _quote(tick: Tick) -> bytes:
-    packet = _started(tick, 4, 50)
-    _fill_trade(packet, tick)
-    _fill_day(packet, 34, tick)
-    return bytes(packet)
-
-
-def _full(tick: Tick) -> bytes:
-    packet = _started(tick, 8, 162)
-    _fill_trade(packet, tick)
-    # The day's high and low of the open interest, at 38 and 42, aren't in a tick.
-    pack_into("<I", packet, 34, _count(tick.oi))
-    _fill_day(packet, 46, tick)
-    if tick.depth is not None:
-        for n, level in enumerate(tick.depth.buy[:5]):
-            pack_into("<I", packet, 62 + 20 * n, _count(level.quantity))
-            pack_into("<H", packet, 70 + 20 * n, min(level.orders or 0, 0xFFFF))
-            pack_into("<f", packet, 74 + 20 * n, level.price)
-        for n, level in enumerate(tick.depth.sell[:5]):
-            pack_into("<I", packet, 66 + 20 * n, _count(level.quantity))
-            pack_into("<H", packet, 72 + 20 * n, min(level.orders or 0, 0xFFFF))
-            pack_into("<f", packet, 78 + 20 * n, level.price)
-    return bytes(packet)
-
-
-def _fill_trade(packet: bytearray, tick: Tick) -> None:
-    pack_into("<f", packet, 8, tick.ltp or 0.0)
-    # Sixteen bits: a large trade wraps.
-    pack_into("<H", packet, 12, _count(tick.last_trade_quantity) & 0xFFFF)
-    pack_into("<I", packet, 14, _clock(tick.ltt))
-    pack_into("<f", packet, 18, tick.avg_trade_price or 0.0)
-    pack_into("<I", packet, 22, _count(tick.volume))
-    pack_into("<I", packet, 26, _count(tick.total_sell_quantity))
-    pack_into("<I", packet, 30, _count(tick.total_buy_quantity))
-
-
-def _fill_day(packet: bytearray, offset: int, tick: Tick) -> None:
-    pack_into("<f", packet, offset, tick.open or 0.0)
-    pack_into("<f", packet, offset + 4, tick.close or 0.0)
-    pack_into("<f", packet, offset + 8, tick.high or 0.0)
-    pack_into("<f", packet, offset + 12, tick.low or 0.0)
-
-
-def _count(value: float | None) -> int:
-    return 0 if value is None else max(0, min(int(value), 0xFFFFFFFF))
-
-
-def _clock(milliseconds: int | None) -> int:
-    """The wall clock in India, written as if it were UTC."""
-    return _count(None if not milliseconds else milliseconds // 1000 + _INDIA)
-
-
-_COLUMNS = (
-    "SEM_EXM_EXCH_ID",
-    "SEM_SEGMENT",
-    "SEM_SMST_SECURITY_ID",
-    "SEM_INSTRUMENT_NAME",
-    "SEM_EXPIRY_CODE",
-    "SEM_TRADING_SYMBOL",
-    "SEM_LOT_UNITS",
-    "SEM_CUSTOM_SYMBOL",
-    "SEM_EXPIRY_DATE",
-    "SEM_STRIKE_PRICE",
-    "SEM_OPTION_TYPE",
-    "SEM_TICK_SIZE",
-    "SEM_EXPIRY_FLAG",
-    "SEM_EXCH_INSTRUMENT_TYPE",
-    "SEM_SERIES",
-    "SM_SYMBOL_NAME",
-)
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-
-
-def _line(row: MasterRow) -> tuple[object, ...]:
-    """A line of the scrip master; what a row of ours doesn't hold is left empty."""
-    index = row.exchange.endswith("_INDEX")
-    if index:
-        exchange, segment = row.exchange.removesuffix("_INDEX"), "I"
-    else:
-        exchange, segment = _ORDER_EXCHANGE[row.exchange]
-    lot, tick = f"{row.lotsize:.1f}", f"{row.tick_size * 100:.4f}"
-    if not row.expiry:
-        kind = "INDEX" if index else "EQUITY"
-        return (exchange, segment, row.token, kind, 0, row.brsymbol, lot, row.name, "", "", "",
-                tick, "NA", "", "", row.name)  # fmt: skip
-    day, month, year = row.expiry.split("-")
-    expiry = f"20{year}-{_MONTHS.index(month) + 1:02d}-{day} 14:30:00"
-    future = row.instrumenttype == "FUT"
-    ends = {"C": ("FUTCUR", "OPTCUR"), "M": ("FUTCOM", "OPTFUT")}.get(segment, ("FUTIDX", "OPTIDX"))
-    kind = ends[0] if future else ends[1]
-    shown = f"{row.name} {day} {month} " + ("FUT" if future else f"{row.strike:g} {row.instrumenttype}")
-    strike, right = ("-0.01000", "XX") if future else (f"{row.strike:.5f}", row.instrumenttype)
-    return (exchange, segment, row.token, kind, 0, row.brsymbol, lot, shown, expiry, strike, right,
-            tick, "M", "", "NA", "")  # fmt: skip
