@@ -6,7 +6,7 @@ u8 code (41 bids, 51 asks, 50 disconnection; the length is first here, not the c
 security id, u32 sequence (20 levels) or number of rows (200 levels), then rows of f64 price, u32
 quantity, u32 orders. There are no prices and no times besides.
 
-A book of 200 levels costs some 60 µs a side to decode: there are that many levels to make.
+A book of 200 levels takes some 90 µs to decode, both sides together: there are 400 levels to make.
 """
 
 from __future__ import annotations
