@@ -186,6 +186,8 @@ class FeedMachine(RuleBasedStateMachine):
             self.world.advance(6)
             self.manager.credentials_changed("ann")
         self.world.advance(60)
+        # A feed that is just taking back does so with its first ticks.
+        self.ticks_come_once()
         held = {symbol for symbol, _ in self.held}
         for symbol in SYMBOLS:
             carriers = self.carriers(symbol)
