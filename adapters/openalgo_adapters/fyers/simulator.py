@@ -545,10 +545,7 @@ def _csv_row(row: MasterRow) -> tuple[object, ...]:
     index = row.exchange.endswith("_INDEX")
     right = row.instrumenttype if row.instrumenttype in ("CE", "PE") else "XX"
     kind = 10 if index else 0 if expiry is None else 13 if right == "XX" else 15
-    # The short name of an NSE index is OpenAlgo's; BSE has its own ticker there.
     short = _underlying(row)
-    if row.exchange == "BSE_INDEX":
-        short = row.brsymbol.removesuffix("-INDEX").partition(":")[2]
     scrip = row.token[10:]
     return (
         row.token,
