@@ -102,10 +102,7 @@ class Holdings:
             held = self._held.get(key)
             if held is None or held.wishes.pop(tag, None) is None:
                 continue
-            record = held.record
-            record.tags = tuple(other for other in record.tags if other != tag)
-            record.waiting -= {tag}
-            record.floors.pop(tag, None)
+            _mute(held.record, tag)
             if not held.wishes:
                 del self._held[key]
             changed.append((held, held.wishes))
@@ -118,6 +115,10 @@ class Holdings:
         record.floors[tag] = after
         if tag not in record.tags:
             record.tags = (*record.tags, tag)
+
+    def mute(self, tag: str, key: Key) -> None:
+        """Publish a held instrument under the tag no more."""
+        _mute(self._held[key].record, tag)
 
     def expect(self, tag: str, keys: Iterable[Key]) -> None:
         """Let the joiner tell when the next tick of each comes."""
@@ -250,6 +251,12 @@ class Holdings:
         self._ask([(held, held.wishes) for held in ended])
         if self._handovers:
             self._timers.set("handover", next(iter(self._handovers.values())) - now, self._end_handovers)
+
+
+def _mute(record: Record, tag: str) -> None:
+    record.tags = tuple(other for other in record.tags if other != tag)
+    record.waiting -= {tag}
+    record.floors.pop(tag, None)
 
 
 def _differences(old: Mapping[str, Wish], new: Mapping[str, Wish]) -> dict[str, Wish | None]:

@@ -112,8 +112,6 @@ class LogicalFeed:
         """End every timer and let go of the sessions."""
         self._timers.clear()
         self._sourcing.stop()
-        self._sourcing.leave(list(self._sourcing.entries))
-        self._sourcing.entries.clear()
         for session in self.sessions():
             session.keep_warm(self.tag, False)
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,6 +39,9 @@ from openalgo_ws.feeds.timers import Timers
 __all__ = ["FeedManager"]
 
 _T = TypeVar("_T")
+
+#: Wants that are dealt with in one turn of the reactor: a few milliseconds' work.
+_AT_ONCE = 100
 
 _NOTHING_SUBSCRIBED = "nothing is subscribed"
 
@@ -186,7 +190,11 @@ class FeedManager(Service):
         feed = self._feed(user)
         if not feed.sessions():
             return [refusals[0] for _ in wants]
-        return feed.subscribe(wants)
+        answers = feed.subscribe(wants[:_AT_ONCE])
+        for start in range(_AT_ONCE, len(wants), _AT_ONCE):
+            await deferLater(self._clock, 0)
+            answers += feed.subscribe(wants[start : start + _AT_ONCE])
+        return answers
 
     async def _status(self, user: str) -> Status:
         accounts = self._plan.accounts(user)

@@ -137,6 +137,10 @@ class Session:
         """Publish a held instrument under the tag from now on, but nothing older than ``after``."""
         self._holdings.speak(tag, key, after)
 
+    def mute(self, tag: str, key: Key) -> None:
+        """Publish a held instrument under the tag no more."""
+        self._holdings.mute(tag, key)
+
     def expect(self, tag: str, keys: Iterable[Key]) -> None:
         """Tell the listener when the next tick of each comes."""
         self._holdings.expect(tag, keys)

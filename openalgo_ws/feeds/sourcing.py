@@ -7,8 +7,9 @@ tick, so that nobody sees a gap.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,10 +19,15 @@ from openalgo_ws.feeds.failover import Failover
 from openalgo_ws.feeds.interfaces import FeedSettings, Key
 from openalgo_ws.feeds.join import Mark
 from openalgo_ws.feeds.session import Session
+from openalgo_ws.feeds.timers import Timers
 from openalgo_ws.feeds.wishes import richest
 from openalgo_ws.tick import Wish
 
 __all__ = ["Entry", "Sourcing"]
+
+
+#: Instruments that are moved in one turn of the reactor: a few milliseconds' work.
+_AT_ONCE = 100
 
 
 class Entry:
@@ -67,6 +73,11 @@ class Sourcing:
         self._moved = moved
         #: Instruments that are on their way back to the preferred session.
         self._returning: set[Key] = set()
+        #: Instruments that the session which has just taken over is still to be asked for.
+        self._behind: deque[Key] = deque()
+        #: What sessions hold, mute, and are to drop in the next turn.
+        self._dropping: dict[Session, set[Key]] = {}
+        self._timers = Timers(clock)
         self._failover = Failover(clock, settings, sessions, self)
 
     @property
@@ -79,8 +90,12 @@ class Sourcing:
         self._failover.look()
 
     def stop(self) -> None:
-        """End every timer."""
+        """Give everything up, and end every timer."""
         self._failover.stop()
+        self._timers.clear()
+        self._drop_mute()
+        self.leave(list(self.entries))
+        self.entries.clear()
 
     # Asking
 
@@ -168,7 +183,7 @@ class Sourcing:
     def lost(self, session: Session, key: Key, denied: Denied) -> None:
         """A session does not hold an instrument any more."""
         entry = self.entries.get(key)
-        if entry is None:
+        if entry is None or not self._draws_on(key, session):
             return
         if entry.coming is session:
             entry.coming = None
@@ -232,8 +247,18 @@ class Sourcing:
         """Let the session serve everything now."""
         self._log.warn("{tag}: the feed of {account} serves now", tag=self.tag, account=session.account)
         self._returning.clear()
-        self._move([key for key, entry in self.entries.items() if entry.at is not session], session)
+        self._behind = deque(key for key, entry in self.entries.items() if entry.at is not session)
+        self._catch_up(session)
         self._moved()
+
+    def _catch_up(self, session: Session) -> None:
+        """Move the next of those that the session does not serve yet."""
+        some = [self._behind.popleft() for _ in range(min(_AT_ONCE, len(self._behind)))]
+        self._move(
+            [key for key in some if key in self.entries and self.entries[key].at is not session], session
+        )
+        if self._behind:
+            self._timers.set("move", 0, partial(self._catch_up, session))
 
     def begin_return(self, session: Session) -> None:
         """Ask the session for everything, and let it serve each instrument from its first tick on."""
@@ -271,8 +296,22 @@ class Sourcing:
             return
         old = self._switch(key, session)
         if old is not None:
-            old.drop(self.tag, [key])
+            # Many arrive with one frame: the old session is told of all of them together.
+            old.mute(self.tag, key)
+            self._dropping.setdefault(old, set()).add(key)
+            if not self._timers.running("drop"):
+                self._timers.set("drop", 0, self._drop_mute)
         self._came(key)
+
+    def _drop_mute(self) -> None:
+        dropping, self._dropping = self._dropping, {}
+        for session, keys in dropping.items():
+            # Some may have come back meanwhile.
+            session.drop(self.tag, [key for key in keys if not self._draws_on(key, session)])
+
+    def _draws_on(self, key: Key, session: Session) -> bool:
+        entry = self.entries.get(key)
+        return entry is not None and session in (entry.at, entry.coming)
 
     def _came(self, key: Key) -> None:
         """An instrument is not on its way back any more."""

@@ -51,6 +51,7 @@ class FakeConnection:
         self.message = ""
         self.wanted: dict[Instrument, Wish] = {}
         self.log: list[tuple[str, Wish | None]] = []
+        self.most_at_once = 0
         self.credentials: Mapping[str, str] | None = None
         self.renewals = 0
         self.stopping: Deferred[None] | None = None
@@ -84,6 +85,7 @@ class FakeConnection:
 
     def want(self, changes: Sequence[Change]) -> None:
         assert self.state is not ConnectionState.STOPPED
+        self.most_at_once = max(self.most_at_once, len(changes))
         for instrument, _, new in changes:
             self.log.append((instrument.symbol, new))
             if new is None:

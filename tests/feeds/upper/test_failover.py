@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from openalgo_ws.adapter import Limits
 from openalgo_ws.bus.demand import Denied, FeedState, Granted
 from openalgo_ws.feeds.connection import ConnectionState as S
 from openalgo_ws.tick import Mode, Wish
@@ -139,6 +140,7 @@ class TestTakingBack:
         assert rig.first.symbols() == rig.second.symbols() == {"S0", "S1", "S2"}
         rig.second.tick("S0", 2.0)
         rig.first.tick("S0", 3.0)
+        world.turn()
         assert rig.second.symbols() == {"S1", "S2"}
         rig.second.tick("S1", 4.0)
         rig.first.tick("S0", 5.0)
@@ -186,6 +188,7 @@ class TestTakingBack:
         rig.first.live()
         world.advance(30.2)
         rig.first.tick("S0", 1.0)
+        world.turn()
         assert rig.second.symbols() == {"S1", "S2"}
         rig.first.drop()
         world.turn()
@@ -217,6 +220,7 @@ class TestTakingBack:
         rig.first.tick("S0", 1.0)
         rig.first.tick("S1", 1.0)
         # Back, and what came meanwhile with them.
+        world.turn()
         assert rig.first.symbols() == {"S0", "S1", "S5"}
         assert rig.second.wanted == {}
         rig.manager.release(holds)
@@ -291,6 +295,7 @@ class TestDifferentBrokers:
         world.advance(31)
         [first] = world.open("ann")
         first.tick("S1", 1.0)
+        world.turn()
         assert world.held("bob") == {}
 
     def test_none_has(self, world, t) -> None:
@@ -348,3 +353,41 @@ def test_two_lame_feeds_do_not_pass_the_ball_without_end(rig, world, t) -> None:
         world.advance(0.5)
     assert all(len(serving) == 1 for serving in moves)
     assert len(moves) < 15
+
+
+def test_thousands_move_in_several_turns_and_none_is_lost_or_doubled(world, t) -> None:
+    world.login("bob", "token-b")
+    world.adapters["toy"] = t.adapter(limits=Limits(per_connection=1000, connections=2))
+    world.masters["toy"] = t.master(450)
+    manager = world.manager("ann=ann,bob")
+    wanted = t.wants(450)
+    answered = manager.subscribe("ann", wanted)
+    world.advance(1)
+    holds = t.holds_of(wanted, t.result(answered))
+    assert [hold.symbol for hold in holds] == [want.symbol for want in wanted]
+    [first], [second] = world.open("ann"), world.open("bob")
+
+    def once() -> None:
+        for n in range(0, 450, 7):
+            for connection in (first, second):
+                if f"S{n}" in connection.symbols():
+                    connection.tick(f"S{n}", 1.0)
+        heard = [symbol for symbol, _, _ in world.sink.take(TAG)]
+        assert len(heard) == len(set(heard))
+        assert set(heard) == {f"S{n}" for n in range(0, 450, 7)}
+
+    once()
+    first.to(S.STALE)
+    world.turn()
+    once()
+    assert first.wanted == {}
+    assert first.most_at_once == second.most_at_once == 100
+    first.to(S.LIVE)
+    world.advance(30)
+    assert len(first.wanted) == 450
+    # All with one frame.
+    first.listener.ticked(first, [t.tick(i, 2.0, Mode.QUOTE) for i in first.wanted])
+    assert len(world.sink.take(TAG)) == 450
+    once()
+    world.turn()
+    assert second.wanted == {}

@@ -188,6 +188,7 @@ class FeedMachine(RuleBasedStateMachine):
         self.world.advance(60)
         # A feed that is just taking back does so with its first ticks.
         self.ticks_come_once()
+        self.world.turn()
         held = {symbol for symbol, _ in self.held}
         for symbol in SYMBOLS:
             carriers = self.carriers(symbol)
