@@ -62,7 +62,7 @@ class Instrument(msgspec.Struct, frozen=True, gc=False):
     brsymbol: str = ""
     brexchange: str = ""
     tick_size: float = 0.0
-    lotsize: int = 1
+    lotsize: int | float = 1
 
     @property
     def is_index(self) -> bool:

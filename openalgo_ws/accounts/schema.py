@@ -6,6 +6,8 @@ existing installation's are not altered.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     func,
     inspect,
 )
+from sqlalchemy.types import TypeEngine
 
 __all__ = ["api_keys", "auth", "create_own", "is_own", "metadata", "ows_instruments", "symtoken"]
 
@@ -59,7 +62,7 @@ auth = Table(
 )
 
 
-def _instrument_columns() -> list[Column[object]]:
+def _instrument_columns(lot: type[TypeEngine[Any]]) -> list[Column[object]]:
     return [
         Column("symbol", String, nullable=False),
         Column("brsymbol", String, nullable=False),
@@ -69,14 +72,14 @@ def _instrument_columns() -> list[Column[object]]:
         Column("token", String),
         Column("expiry", String),
         Column("strike", Float),
-        Column("lotsize", Integer),
+        Column("lotsize", lot),
         Column("instrumenttype", String),
         Column("tick_size", Float),
         Column("contract_value", Float),
     ]
 
 
-symtoken = Table("symtoken", metadata, Column("id", Integer, primary_key=True), *_instrument_columns())
+symtoken = Table("symtoken", metadata, Column("id", Integer, primary_key=True), *_instrument_columns(Integer))
 
 #: Our own database only: one master per broker. Its presence tells that a database is ours.
 ows_instruments = Table(
@@ -86,7 +89,8 @@ ows_instruments = Table(
     # rows by itself only where the type is INTEGER, which has 64 bits there.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("broker", String(20), nullable=False),
-    *_instrument_columns(),
+    # A crypto exchange trades fractions, for which the platform's own table has no place.
+    *_instrument_columns(Float),
     Index("ows_instruments_by_broker", "broker"),
 )
 

@@ -172,6 +172,9 @@ class Adapter:
     #: Where one of them is a list of others: by file name and content, the files to fetch in its
     #: stead; {} = it is no list. None: none is.
     linked_files: Callable[[str, bytes], Mapping[str, HttpRequest]] | None = None
+    #: Where files come in pages: by name and content of one, the one to fetch after it; {} = it was
+    #: the last. None: no file does.
+    next_page: Callable[[str, bytes], Mapping[str, HttpRequest]] | None = None
     #: Parse one of them (decompressed): by file name, row by row.
     parse_master: Callable[[str, bytes], Iterable[MasterRow | BadRow]]
     #: Instruments that the broker streams and that are in none of its files.

@@ -11,7 +11,7 @@ class MasterRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One instrument, in the columns of OpenAlgo's ``symtoken`` table.
 
     ``expiry`` is ``DD-MMM-YY`` in capitals or empty, ``strike`` 0.0 for none,
-    ``tick_size`` in rupees.
+    ``tick_size`` in rupees. ``lotsize`` is a fraction only where a crypto exchange trades fractions.
     """
 
     symbol: str
@@ -22,7 +22,7 @@ class MasterRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     token: str
     expiry: str = ""
     strike: float = 0.0
-    lotsize: int = 1
+    lotsize: int | float = 1
     instrumenttype: str = ""
     tick_size: float = 0.0
     contract_value: float | None = None

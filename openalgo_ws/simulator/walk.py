@@ -69,7 +69,7 @@ class Walk:
         self._floor, self._ceiling = self._lower + _ROOM, self._upper - _ROOM
         self._reach = max(1, round(close * _LIVELINESS[listing.kind]))
         # A cash share trades in handfuls worth some ten thousand rupees.
-        self._lot = listing.row.lotsize
+        self._lot = max(1, int(listing.row.lotsize))
         if listing.kind is Kind.CASH:
             self._lot = max(1, 20_000 * UNITS // (close * unit))
 

@@ -29,7 +29,7 @@ MAX_TEXT = 255
 _HEAD = Struct("<IBBB")
 
 #: What many instruments have in common: exchange, brexchange, tick size, lot size.
-_Kind = tuple[str, str, float, int]
+_Kind = tuple[str, str, float, int | float]
 
 #: Rows between two calls of `give_way`: well under a millisecond of work.
 _STRIDE = 128

@@ -18,7 +18,7 @@ _NAMES = ("symbol", "exchange", "token")
 _TEXTS = (*_NAMES, "brsymbol", "brexchange", "name", "expiry", "instrumenttype")
 _NUMBERS = ("strike", "tick_size")
 
-#: The largest lot size that the database's integer column holds.
+#: The largest lot size that the platform's integer column holds.
 _MAX_LOT = 2**31 - 1
 
 #: What the platform writes for "none" in a text column.
@@ -48,8 +48,8 @@ def fault(row: MasterRow) -> str | None:
         return "tick_size is negative"
     if row.contract_value is not None and not _finite(row.contract_value):
         return "contract_value is not a number"
-    if not isinstance(row.lotsize, int) or not 0 <= row.lotsize <= _MAX_LOT:
-        return "lotsize is not a whole number from 0 up"
+    if not isinstance(row.lotsize, int | float) or not 0 <= row.lotsize <= _MAX_LOT:
+        return "lotsize is not a number from 0 up"
     return None
 
 
@@ -73,7 +73,7 @@ def from_columns(columns: Sequence[Any]) -> MasterRow:
         token=_text(token),
         expiry="" if expiry in _NONE_TEXTS else expiry,
         strike=max(_number(strike) or 0.0, 0.0),
-        lotsize=1 if lots is None else min(max(int(lots), 0), _MAX_LOT),
+        lotsize=1 if lots is None else _lots(min(max(lots, 0.0), _MAX_LOT)),
         instrumenttype=_text(kind),
         tick_size=max(_number(tick) or 0.0, 0.0),
         contract_value=_number(value),
@@ -100,6 +100,11 @@ def _text(value: object) -> str:
         # A token in a column that was made from a table with gaps in it: 2885.0.
         return str(int(value))
     return str(value)
+
+
+def _lots(number: float) -> int | float:
+    """A whole number as one; a crypto exchange trades fractions."""
+    return int(number) if number == int(number) else number
 
 
 def _number(value: object) -> float | None:

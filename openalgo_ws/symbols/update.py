@@ -56,7 +56,8 @@ async def download(
     credentials: Mapping[str, str],
     progress: Progress | None = None,
 ) -> Downloaded:
-    """Fetch all files of a broker's master, one after the other; of a list, what it names.
+    """Fetch all files of a broker's master, one after the other; of a list, what it
+    names; of a page, those that follow it.
 
     ``credentials`` are those of a session with the broker, or empty: most brokers give their files
     to everybody. MasterError if the adapter can't say without credentials where its files are.
@@ -74,6 +75,19 @@ async def download(
             result.failed.append(error)
             return None
 
+    async def follow(name: str, data: bytes) -> None:
+        """The pages after this one. A name that came before ends a list of pages that runs in circles."""
+        seen = {name}
+        pages = adapter.next_page(name, data) if adapter.next_page is not None else {}
+        while pages and adapter.next_page is not None:
+            name, request = next(iter(pages.items()))
+            content = None if name in seen else await fetch(name, request)
+            if content is None:
+                return
+            seen.add(name)
+            result.files.append((name, content))
+            pages = adapter.next_page(name, content)
+
     for name, request in requests.items():
         data = await fetch(name, request)
         if data is None:
@@ -81,6 +95,7 @@ async def download(
         linked = adapter.linked_files(name, data) if adapter.linked_files is not None else {}
         if not linked:
             result.files.append((name, data))
+            await follow(name, data)
         for member, link in linked.items():
             content = await fetch(member, link)
             if content is not None:

@@ -50,6 +50,7 @@ def test_numbers_that_stand_as_text_and_texts_that_stand_as_numbers_are_read() -
     assert (odd.token, odd.strike, odd.lotsize, odd.tick_size) == ("2885", 402.5, 75, 0.05)
     assert read(token=2885.0).token == "2885"
     assert read(lotsize=None).lotsize == 1
+    assert read(lotsize=0.0001).lotsize == 0.0001
 
 
 wild = st.none() | st.text() | st.floats() | st.integers() | st.booleans() | st.binary() | st.just(10**400)
@@ -83,7 +84,8 @@ def test_whatever_the_table_holds_becomes_a_row_or_a_fault(columns: dict[str, ob
         ({"contract_value": "much"}, "contract_value is not a number"),
         ({"lotsize": -1}, "lotsize"),
         ({"lotsize": 2**31}, "lotsize"),
-        ({"lotsize": 1.5}, "lotsize"),
+        ({"lotsize": float("nan")}, "lotsize"),
+        ({"lotsize": "75"}, "lotsize"),
     ],
 )
 def test_what_cannot_be_stored_is_named(fields: dict[str, object], reason: str) -> None:

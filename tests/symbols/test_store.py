@@ -301,7 +301,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
             token=names,
             expiry=st.sampled_from(["", "24-NOV-26"]),
             strike=st.floats(0, 1e6),
-            lotsize=st.integers(0, 2**31 - 1),
+            lotsize=st.integers(0, 2**31 - 1) | st.just(0.0001),
             instrumenttype=names,
             tick_size=st.floats(0, 1e3),
             contract_value=st.none() | st.floats(-1e9, 1e9),

@@ -301,6 +301,25 @@ async def test_a_list_of_files_is_followed(broker: Broker, serve: Callable[..., 
 
 
 @pytest_twisted.ensureDeferred
+@pytest.mark.parametrize("last", [b"3 4", b"3 1"])
+async def test_pages_are_followed_to_the_last_one(
+    broker: Broker, serve: Callable[..., str], last: bytes
+) -> None:
+    base = serve()
+    pages = {b"/1": b"1 2", b"/2": b"2 3", b"/3": last}
+    broker.answers = {path: lambda request, page=page: page for path, page in pages.items()}
+
+    def next_page(name: str, data: bytes) -> dict[str, HttpRequest]:
+        after = data.decode().split()[1]
+        return {} if after == "4" else {after: get(f"{base}/{after}")}
+
+    adapter = replace(ADAPTER, master_files=lambda credentials: {"1": get(f"{base}/1")}, next_page=next_page)
+    came = await download(downloader(), adapter, {})
+    assert came.files == [("1", b"1 2"), ("2", b"2 3"), ("3", last)]
+    assert came.failed == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_adapter_that_needs_a_login_says_so() -> None:
     needy = replace(ADAPTER, master_files=lambda credentials: {credentials["token"]: get("http://x/")})
     with pytest.raises(MasterError, match="Fake & Sons gives its instruments only to those with a login"):
