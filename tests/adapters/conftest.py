@@ -25,6 +25,10 @@
     [order_states]
     "trigger pending" = "open"
 
+    # Fields of an order update that the broker has but one value for.
+    [order_fields]
+    product = "NRML"
+
     # Feeds whose message borders mean nothing (byte streams always are): where the bytes are cut
     # makes no difference, and a damaged byte may damage what follows.
     [streams]
