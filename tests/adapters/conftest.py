@@ -21,6 +21,10 @@
     [inexact]
     ltt = "whole minutes only"
 
+    # Steps of price on an exchange, where this broker's are larger than usual.
+    [steps]
+    CDS = 0.01
+
     # Order states that the broker has no word for, and how they come back.
     [order_states]
     "trigger pending" = "open"

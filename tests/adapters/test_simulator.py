@@ -32,31 +32,31 @@ CARRIES = {Mode.LTP: {"ltp"}, Mode.QUOTE: {"ltp", *PRICES, "volume"}, Mode.DEPTH
 CARRIES_INDEX = {Mode.LTP: {"ltp"}, Mode.QUOTE: {"ltp", *PRICES}, Mode.DEPTH: {"ltp"}}
 
 
-def price(instrument: Instrument, steps: int) -> float:
-    step = STEPS.get(instrument.exchange, 0.05)
+def price(step: float, steps: int) -> float:
     return round(steps * step, 4)
 
 
-def side(instrument: Instrument, chance: Random, levels: int, best: int, way: int) -> list[Level]:
+def side(step: float, chance: Random, levels: int, best: int, way: int) -> list[Level]:
     return [
-        Level(price(instrument, best + way * n), chance.randint(1, 500_000), chance.randint(1, 900))
+        Level(price(step, best + way * n), chance.randint(1, 500_000), chance.randint(1, 900))
         for n in range(levels)
     ]
 
 
-def complete_tick(instrument: Instrument, chance: Random, levels: int) -> Tick:
+def complete_tick(subject, instrument: Instrument, chance: Random, levels: int) -> Tick:
     """A tick such as a simulated market gives: complete, and consistent in itself."""
+    step = {**STEPS, **subject.declared.get("steps", {})}.get(instrument.exchange, 0.05)
     low = chance.randint(1000, 60_000)
     high = low + chance.randint(2, 2000)
     last = chance.randint(low, high)
     tick = Tick(
         instrument,
         Mode.QUOTE,
-        ltp=price(instrument, last),
-        open=price(instrument, chance.randint(low, high)),
-        high=price(instrument, high),
-        low=price(instrument, low),
-        close=price(instrument, chance.randint(low, high)),
+        ltp=price(step, last),
+        open=price(step, chance.randint(low, high)),
+        high=price(step, high),
+        low=price(step, low),
+        close=price(step, chance.randint(low, high)),
         exchange_timestamp=chance.randint(1_795_405_800, 1_795_425_000) * 1000,
     )
     if instrument.is_index:
@@ -64,16 +64,14 @@ def complete_tick(instrument: Instrument, chance: Random, levels: int) -> Tick:
     tick.kind = Mode.DEPTH
     tick.volume = chance.randint(1, 2_000_000_000)
     tick.last_trade_quantity = chance.randint(1, 1_000_000)
-    tick.avg_trade_price = price(instrument, chance.randint(low, high))
+    tick.avg_trade_price = price(step, chance.randint(low, high))
     tick.total_buy_quantity = chance.randint(1, 2_000_000_000)
     tick.total_sell_quantity = chance.randint(1, 2_000_000_000)
     tick.oi = chance.randint(1, 2_000_000_000)
-    tick.upper_circuit = price(instrument, high + 5000)
-    tick.lower_circuit = price(instrument, max(1, low - 500))
+    tick.upper_circuit = price(step, high + 5000)
+    tick.lower_circuit = price(step, max(1, low - 500))
     tick.ltt = chance.randint(1_795_405_800, 1_795_425_000) * 1000
-    tick.depth = Depth(
-        side(instrument, chance, levels, last, -1), side(instrument, chance, levels, last + 1, 1)
-    )
+    tick.depth = Depth(side(step, chance, levels, last, -1), side(step, chance, levels, last + 1, 1))
     return tick
 
 
@@ -129,7 +127,7 @@ def test_what_the_simulator_tells_is_what_the_codec_understands(subject, data):
     # One seed instead of a hundred draws a tick: there is nothing to shrink in a price.
     chance = Random(data.draw(st.integers(0, 1 << 32)))
     for _ in range(data.draw(st.integers(1, 3))):
-        ticks = [complete_tick(instrument, chance, max(LEVELS)) for instrument, _ in wishes]
+        ticks = [complete_tick(subject, instrument, chance, max(LEVELS)) for instrument, _ in wishes]
         last = loop.tick(ticks)
         events += last
         for tick, (instrument, wish) in zip(ticks, wishes, strict=True):
@@ -144,7 +142,7 @@ def test_a_change_of_mode_is_followed(subject):
             both = [instrument for instrument in before if instrument in after]
             market = rig.StillMarket(subject.instruments())
             for instrument in both:
-                market.show(complete_tick(instrument, Random(1), max(LEVELS)))
+                market.show(complete_tick(subject, instrument, Random(1), max(LEVELS)))
             loop = Loopback(subject.adapter, feed, market)
             loop.subscribe([(instrument, before[instrument]) for instrument in both])
             events = loop.change([Change(one, before[one], after[one]) for one in both])
@@ -287,7 +285,7 @@ def test_the_simulator_makes_the_frames_of_the_vectors(subject):
         else:
             assert problems == [], case["name"]
             judged += 1
-    assert judged > 0
+    assert judged > 0 or len(exempt) == len(candidates)
 
 
 def test_refused_holds_no_secret(subject):
