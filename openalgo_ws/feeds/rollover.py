@@ -20,7 +20,9 @@ _GRACE = 5.0
 
 class Rollover:
     """Calls ``look()`` after every expiry, and again every ``recheck`` seconds while it returns True
-    (some account has not got new credentials yet). ``expiry`` is a time of day in IST."""
+    (some account has not got new credentials yet). ``expiry`` is a time of day in IST.
+
+    The wall clock is asked every ``recheck`` seconds, since it may jump and a machine may sleep."""
 
     def __init__(
         self,
@@ -36,10 +38,13 @@ class Rollover:
         self._recheck = recheck
         self._look = look
         self._timers = Timers(clock)
+        #: The expiry that has been seen to, or came before the start.
+        self._seen = 0.0
 
     def start(self) -> None:
         """Wait for the next expiry."""
-        self._timers.set("expiry", self._until_next() + _GRACE, self._expired)
+        self._seen = self.last()
+        self._wait(self._until_next() + _GRACE)
 
     def stop(self) -> None:
         """Look no more."""
@@ -56,9 +61,19 @@ class Rollover:
             due += timedelta(days=1)
         return (due - now).total_seconds()
 
-    def _expired(self) -> None:
-        self.start()
-        self._again()
+    def _wait(self, seconds: float) -> None:
+        self._timers.set("expiry", min(seconds, self._recheck), self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        expired = self.last()
+        age = self._environment.now() - expired
+        if abs(expired - self._seen) < 1.0:
+            self._wait(self._until_next() + _GRACE)
+        elif age < _GRACE:
+            self._wait(_GRACE - age)
+        else:
+            self.start()
+            self._again()
 
     def _again(self) -> None:
         if self._look():
