@@ -7,13 +7,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test test-lowest lint format bench bench-codecs clean lock
+.PHONY: run test faults test-lowest lint format bench bench-codecs clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
 
 test: $(STAMP)
 	$(BIN)/pytest
+
+# Feeds against brokers that misbehave: a table of faults and times to recover. Part of `make test`.
+faults: $(STAMP)
+	$(BIN)/pytest tests/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
