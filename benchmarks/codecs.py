@@ -19,7 +19,7 @@ from random import Random
 from rich.console import Console
 from rich.table import Table
 
-from openalgo_ws.adapter import Adapter, Feed
+from openalgo_ws.adapter import Adapter, Feed, MasterRow
 from openalgo_ws.conformance.loopback import Loopback
 from openalgo_ws.conformance.rig import StillMarket, asked, pick_feed
 from openalgo_ws.registry import AdapterBroken, Registry
@@ -30,12 +30,23 @@ RUNS = 3
 
 
 def instruments(adapter: Adapter, count: int) -> list[Instrument]:
-    """Shares under made-up tokens of the shape that most brokers use."""
+    """Made-up shares, in the broker's own form."""
     exchange = next(name for name in ("NSE", *adapter.exchanges) if name in adapter.exchanges)
+    assert adapter.simulator is not None
     return [
-        # The low byte of a Kite token is the segment; elsewhere the number means nothing.
-        Instrument(
-            f"SHARE{n}", exchange, str(256 * (1000 + n) + 1), f"SHARE{n}", adapter.exchanges[exchange], 0.05
+        adapter.instrument(
+            adapter.simulator.localise(
+                MasterRow(
+                    symbol=f"SHARE{n}",
+                    brsymbol=f"SHARE{n}",
+                    name=f"SHARE{n}",
+                    exchange=exchange,
+                    brexchange=adapter.exchanges[exchange],
+                    # The low byte of a Kite token is the segment; elsewhere the number means nothing.
+                    token=str(256 * (1000 + n) + 1),
+                    tick_size=0.05,
+                )
+            )
         )
         for n in range(count)
     ]

@@ -1,0 +1,488 @@
+"""Samco's stream: JSON text both ways, an object a line.
+
+Source: Samco's documentation, "Streaming Data", and the official SDK (StocknoteBridge 3.2.2, which
+shows what is sent and decodes nothing). Two streams per instrument: ``quote`` has the prices,
+``quote2`` (also called ``marketDepth``) the book. An object is flat, or wrapped in
+``{"response": {"data": …, "streaming_type": …}}``. Values are strings, and only those that are there
+count: each object is merged into what is remembered of its key, and gives one full tick.
+
+An index is streamed under its listing id, a negative number that is not in the master: where the
+instrument's token isn't one, it is asked for over HTTP before the subscription.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import field
+
+from openalgo_adapters._common.times import IST, MONTHS
+from openalgo_adapters._common.values import BadValue
+from openalgo_ws.adapter import (
+    Alive,
+    Cause,
+    Change,
+    Dial,
+    Disconnect,
+    Environment,
+    Event,
+    FeedCodec,
+    HttpRequest,
+    HttpResponse,
+    Malformed,
+    Rejected,
+    Reply,
+    Send,
+    Verdict,
+)
+from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick
+
+__all__ = ["EXCHANGES", "StreamCodec"]
+
+#: The broker's segment by OpenAlgo exchange.
+EXCHANGES: Mapping[str, str] = {
+    "NSE": "NSE",
+    "BSE": "BSE",
+    "NFO": "NFO",
+    "BFO": "BFO",
+    "CDS": "CDS",
+    # (unconfirmed: spot commodities may have _MCX.)
+    "MCX": "MFO",
+    "NSE_INDEX": "NSE",
+    "BSE_INDEX": "BSE",
+}
+
+_KEY = re.compile(r"[A-Za-z0-9&.-]{1,40}_[A-Z]{2,6}", re.ASCII)
+_LISTING = re.compile(r"-[0-9]{1,18}", re.ASCII)
+
+_QUOTE, _BOOK = "quote", "quote2"
+_KINDS = {"quote": _QUOTE, "quote2": _BOOK, "marketDepth": _BOOK}
+_LEVELS = 5
+
+
+class _Data(msgspec.Struct, gc=False):
+    """A tick object's members as they come, of either stream."""
+
+    sym: Any = None
+    symbol: Any = None
+    ltp: Any = None
+    open: Any = field(name="o", default=None)
+    high: Any = field(name="h", default=None)
+    low: Any = field(name="l", default=None)
+    close: Any = field(name="c", default=None)
+    volume: Any = field(name="vol", default=None)
+    last_quantity: Any = field(name="ltq", default=None)
+    average: Any = field(name="avgPr", default=None)
+    total_buy: Any = field(name="tBQ", default=None)
+    total_sell: Any = field(name="tSQ", default=None)
+    oi: Any = field(name="oI", default=None)
+    book_buy: Any = field(name="tbq", default=None)
+    book_sell: Any = field(name="taq", default=None)
+    ltt_utc: Any = field(name="lttUTC", default=None)
+    ltt: Any = None
+    last_time: Any = field(name="lTrdT", default=None)
+    bids: Any = field(name="bidValues", default=None)
+    asks: Any = field(name="askValues", default=None)
+
+
+class _Message(_Data, gc=False):
+    """An object of the stream."""
+
+    streaming_type: Any = None
+    response: Any = None
+    status: Any = None
+    said: Any = field(name="statusMessage", default=None)
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+class _Held:
+    """A subscribed key and what is remembered of it: the fields of a tick, None for the unknown."""
+
+    __slots__ = ("asks", "bids", "depth", "instrument", "ltt", "values")
+
+    def __init__(self, instrument: Instrument, depth: bool) -> None:
+        self.instrument = instrument
+        self.depth = depth
+        #: In the order of Tick: ltp, open, high, low, close, volume, last quantity, average,
+        #: total buy, total sell, oi.
+        self.values: list[Any] = [None] * 11
+        self.ltt: int | None = None
+        self.bids: list[Level] | None = None
+        self.asks: list[Level] | None = None
+
+
+class StreamCodec(FeedCodec):
+    """One connection to stream.samco.in."""
+
+    def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
+        self._token = credentials.get("session_token", "")
+        self._held: dict[str, _Held] = {}
+        #: Indices whose listing id has been asked for: by their token, with the wish for depth.
+        self._asked: dict[tuple[str, str], tuple[Instrument, bool]] = {}
+        #: Listing ids that are known.
+        self._listed: dict[tuple[str, str], str] = {}
+        self._refused: list[Event] = []
+
+    def dial(self) -> Dial:
+        return Dial(url="wss://stream.samco.in", headers={"x-session-token": self._token})
+
+    # Out
+
+    def change(self, changes: Sequence[Change]) -> list[Send]:
+        dropped: dict[str, list[str]] = {_BOOK: [], _QUOTE: []}
+        touched: set[str] = set()
+        questions: list[Send] = []
+        for instrument, _, new in changes:
+            depth = new is not None and new.mode is Mode.DEPTH
+            key = self._key(instrument)
+            if key is not None:
+                self._set(key, instrument, new is not None, depth, dropped, touched)
+            elif not _is_ours(instrument):
+                self._refused.append(Rejected("no exchange or key of this broker", (instrument,)))
+            elif new is None:
+                self._asked.pop(_name(instrument), None)
+            else:
+                if _name(instrument) not in self._asked:
+                    questions.append(self._question(instrument))
+                self._asked[_name(instrument)] = (instrument, depth)
+        return [*self._frames(dropped, touched), *questions]
+
+    def _set(
+        self,
+        key: str,
+        instrument: Instrument,
+        wanted: bool,
+        depth: bool,
+        dropped: dict[str, list[str]],
+        touched: set[str],
+    ) -> None:
+        """Hold a key or give it back, and note which streams that changes."""
+        held = self._held.get(key)
+        if held is not None and _name(held.instrument) != _name(instrument):
+            if wanted:
+                self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
+            return
+        if not wanted:
+            if held is not None:
+                del self._held[key]
+                dropped[_QUOTE].append(key)
+                if held.depth:
+                    dropped[_BOOK].append(key)
+        elif held is None:
+            self._held[key] = _Held(instrument, depth)
+            touched.update((_BOOK, _QUOTE) if depth else (_QUOTE,))
+        elif depth != held.depth:
+            held.depth = depth
+            if depth:
+                touched.add(_BOOK)
+            else:
+                dropped[_BOOK].append(key)
+                held.bids = held.asks = None
+
+    def _frames(self, dropped: Mapping[str, Sequence[str]], touched: set[str]) -> list[Send]:
+        """What is dropped is unsubscribed, and each stream's whole set is stated anew.
+
+        (conflict: a subscription adds to the earlier ones, by the documentation, or replaces them,
+        as the peer found. This comes to the same under both.)
+        """
+        frames: list[Send] = [_frame(stream, keys, "unsubscribe") for stream, keys in dropped.items() if keys]
+        for stream in (_BOOK, _QUOTE):
+            if stream in touched or dropped[stream]:
+                whole = [key for key, held in self._held.items() if stream == _QUOTE or held.depth]
+                if whole:
+                    frames.append(_frame(stream, whole, "subscribe"))
+        return frames
+
+    def _key(self, instrument: Instrument) -> str | None:
+        """The stream's key; None where it is not known, or not known yet."""
+        if instrument.exchange not in EXCHANGES:
+            return None
+        if instrument.is_index:
+            known = _LISTING.fullmatch(instrument.token)
+            return instrument.token if known else self._listed.get(_name(instrument))
+        return instrument.token if _KEY.fullmatch(instrument.token) else None
+
+    # The listing id of an index
+
+    def _question(self, instrument: Instrument) -> HttpRequest:
+        name = quote(instrument.brsymbol, safe="")
+        return HttpRequest(
+            method="GET",
+            url=f"https://tradeapi.samco.in/quote/indexQuote?indexName={name}",
+            headers={"x-session-token": self._token, "Accept": "application/json"},
+            tag=_name(instrument),
+        )
+
+    def answered(self, request: HttpRequest, response: HttpResponse | None) -> list[Event]:
+        asked = self._asked.pop(request.tag, None)
+        if asked is None:
+            # Given back meanwhile.
+            return []
+        instrument, depth = asked
+        listing = None if response is None else _listing(response)
+        if listing is None:
+            return [Rejected("the broker did not tell the listing id of the index", (instrument,))]
+        self._listed[_name(instrument)] = listing
+        dropped: dict[str, list[str]] = {_BOOK: [], _QUOTE: []}
+        touched: set[str] = set()
+        self._set(listing, instrument, True, depth, dropped, touched)
+        return [Reply(send) for send in self._frames(dropped, touched)]
+
+    # In
+
+    def received(self, data: str | bytes) -> list[Event]:
+        events, self._refused = self._refused, []
+        for piece in data.split("\n") if isinstance(data, str) else data.split(b"\n"):
+            if piece and not piece.isspace():
+                event = self._object(piece)
+                if event is not None:
+                    events.append(event)
+        return events
+
+    def _object(self, piece: str | bytes) -> Event | None:
+        try:
+            # What the decoder skips need not be UTF-8 for it.
+            message = _decode(piece if isinstance(piece, str) else piece.decode())
+            if message.error is not None or message.status is not None:
+                failure = _failure(message)
+                if failure is not None:
+                    return failure
+            kind: object = message.streaming_type
+            data: _Data = message
+            if kind is None and isinstance(message.response, dict):
+                kind, data = _unwrapped(message.response)
+        except msgspec.ValidationError:
+            return Malformed("not a JSON object")
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return Malformed("not JSON")
+        except BadValue as problem:
+            return Malformed(str(problem))
+        stream = _KINDS.get(kind) if isinstance(kind, str) else None
+        if stream is None:
+            return Alive()
+        key = data.sym if data.sym is not None else data.symbol
+        if type(key) is int:
+            key = str(key)
+        if not isinstance(key, str) or not key:
+            return Malformed("a tick without its key")
+        held = self._held.get(key)
+        # A book may still come just after it was given back.
+        if held is None or (stream is _BOOK and not held.depth):
+            return None
+        if stream is _QUOTE:
+            _merge_quote(held, data)
+        else:
+            _merge_book(held, data)
+        return _tick(held)
+
+
+def _name(instrument: Instrument) -> tuple[str, str]:
+    return instrument.exchange, instrument.token
+
+
+def _is_ours(instrument: Instrument) -> bool:
+    """Whether this is an index that can be asked for."""
+    return instrument.is_index and instrument.exchange in EXCHANGES and _fits(instrument.brsymbol)
+
+
+def _fits(name: str) -> bool:
+    return bool(name.strip()) and name.isprintable()
+
+
+def _frame(stream: str, keys: Sequence[str], action: str) -> str:
+    """A request. Without the newline at its end the server does nothing."""
+    request = {
+        "streaming_type": stream,
+        "data": {"symbols": [{"symbol": key} for key in keys]},
+        "request_type": action,
+        "response_format": "json",
+    }
+    return json.dumps({"request": request}, separators=(",", ":")) + "\n"
+
+
+def _listing(response: HttpResponse) -> str | None:
+    """The listing id in the answer of indexQuote."""
+    body = response.json()
+    details = body.get("indexDetails") if isinstance(body, dict) else None
+    first = details[0] if isinstance(details, list) and details else None
+    listing = str(first.get("listingId")) if isinstance(first, dict) else ""
+    return listing if response.status == 200 and _LISTING.fullmatch(listing) else None
+
+
+def _failure(message: _Message) -> Event | None:
+    """What is made of a failure object; None if it is none."""
+    failed = isinstance(message.status, str) and message.status.casefold() == "failure"
+    if message.error is None and not failed:
+        return None
+    said = next((text for text in (message.said, message.error) if isinstance(text, str)), "")
+    if "session" in said.casefold():
+        return Disconnect(Verdict(Cause.TOKEN, "the broker says that the session is over"))
+    return Rejected(said or "the broker reports a failure")
+
+
+def _unwrapped(response: Mapping[str, Any]) -> tuple[object, _Data]:
+    kind, data = response.get("streaming_type"), response.get("data")
+    if isinstance(kind, str) and kind in _KINDS:
+        if not isinstance(data, dict):
+            raise BadValue("a tick whose data is no object")
+        return kind, msgspec.convert(data, _Data)
+    return None, _Data()
+
+
+def _number(value: object) -> float | None:
+    """A finite number; None for everything else, which leaves what is remembered as it is."""
+    if type(value) is str:
+        try:
+            number = float(value)
+        except ValueError:
+            if "," not in value:
+                return None
+            return _number(value.replace(",", ""))
+        if "_" in value:
+            return None
+    elif type(value) is float or type(value) is int:
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+    else:
+        return None
+    # Infinity and NaN have no difference of zero.
+    return number if number - number == 0.0 else None
+
+
+def _count(value: object) -> int | None:
+    """The whole part, exact where it is written in digits; no wire carries more than 63 bits."""
+    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
+        return int(value)
+    number = _number(value)
+    return None if number is None or abs(number) >= 1 << 63 else int(number)
+
+
+def _merge_quote(held: _Held, data: _Data) -> None:
+    values = held.values
+    if (number := _number(data.ltp)) is not None:
+        values[0] = number
+    if (number := _number(data.open)) is not None:
+        values[1] = number
+    if (number := _number(data.high)) is not None:
+        values[2] = number
+    if (number := _number(data.low)) is not None:
+        values[3] = number
+    if (number := _number(data.close)) is not None:
+        values[4] = number
+    if (count := _count(data.volume)) is not None:
+        values[5] = count
+    if (count := _count(data.last_quantity)) is not None:
+        values[6] = count
+    if (number := _number(data.average)) is not None:
+        values[7] = number
+    if (count := _count(data.total_buy)) is not None:
+        values[8] = count
+    if (count := _count(data.total_sell)) is not None:
+        values[9] = count
+    if (count := _count(data.oi)) is not None:
+        values[10] = count
+    _merge_time(held, data)
+
+
+def _merge_book(held: _Held, data: _Data) -> None:
+    if (count := _count(data.book_buy)) is not None:
+        held.values[8] = count
+    if (count := _count(data.book_sell)) is not None:
+        held.values[9] = count
+    if isinstance(data.bids, list):
+        held.bids = _levels(data.bids)
+    if isinstance(data.asks, list):
+        held.asks = _levels(data.asks)
+    _merge_time(held, data)
+
+
+def _merge_time(held: _Held, data: _Data) -> None:
+    moment = _moment(data.ltt_utc, True)
+    if moment is None and (moment := _moment(data.ltt, False)) is None:
+        moment = _moment(data.last_time, False)
+    if moment is not None:
+        held.ltt = moment
+
+
+def _levels(rows: Sequence[object]) -> list[Level]:
+    """(conflict: ``no`` is a sequence number in the documentation, whose samples are counts.)"""
+    levels = []
+    for row in rows[:_LEVELS]:
+        if not isinstance(row, dict):
+            continue
+        price, quantity = _number(row.get("price")), _count(row.get("qty"))
+        if price is not None and quantity is not None and (price or quantity):
+            levels.append(Level(price, quantity, _count(row.get("no"))))
+    return levels
+
+
+# fmt: off
+def _tick(held: _Held) -> Tick | None:
+    """The whole record; None while there is nothing in it."""
+    bids, asks, values = held.bids, held.asks, held.values
+    if bids is not None or asks is not None:
+        kind, depth = Mode.DEPTH, Depth(bids or [], asks or [])
+    else:
+        depth = None
+        if any(value is not None for value in values[1:6]):
+            kind = Mode.QUOTE
+        elif held.ltt is None and all(value is None for value in values):
+            return None
+        else:
+            kind = Mode.LTP
+    ltp, open_, high, low, close, volume, last, average, buy, sell, oi = values
+    return Tick(
+        held.instrument, kind, ltp, open_, high, low, close, volume, last, average, buy, sell, oi,
+        None, None, held.ltt, None, depth,
+    )
+# fmt: on
+
+
+_LONG_TIME = re.compile(
+    r"([0-9]{1,2}) ([A-Za-z]{3}) ([0-9]{4}), ([0-9]{1,2}):([0-9]{2}):([0-9]{2}) ([AP])M", re.ASCII
+)
+# (single source: that the day comes before the month.)
+_SHORT_TIME = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}) ([0-9]{1,2}):([0-9]{2}):([0-9]{2})", re.ASCII)
+
+
+def _moment(value: object, utc: bool) -> int | None:
+    return _read_time(value, utc) if type(value) is str and value else None
+
+
+@lru_cache(maxsize=4096)
+def _read_time(value: str, utc: bool) -> int | None:
+    """Epoch milliseconds of either form; None for what is no time."""
+    if found := _LONG_TIME.fullmatch(value.strip()):
+        if found[2].upper() not in MONTHS or not 1 <= int(found[4]) <= 12:
+            return None
+        month = MONTHS.index(found[2].upper()) + 1
+        hour = int(found[4]) % 12 + (12 if found[7] == "P" else 0)
+    elif found := _SHORT_TIME.fullmatch(value.strip()):
+        month, hour = int(found[2]), int(found[4])
+    else:
+        return None
+    try:
+        moment = datetime(
+            int(found[3]),
+            month,
+            int(found[1]),
+            hour,
+            int(found[5]),
+            int(found[6]),
+            tzinfo=UTC if utc else IST,
+        )
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 1000
