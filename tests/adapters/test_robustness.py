@@ -5,6 +5,7 @@ from math import isfinite
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from openalgo_ws.adapter import Change, Close, Disconnect, Event, Feed, HttpRequest, LoginFailed, Send
 from openalgo_ws.conformance import rig, vectors
@@ -129,8 +130,10 @@ def test_after_damage_a_good_frame_still_decodes(subject, data):
     if not wishes:
         return
     market = rig.StillMarket(subject.instruments())
-    loop = Loopback(subject.adapter, feed, market)
     wish = data.draw(st.sampled_from(wishes))
+    # Where a price of zero means that there is none, nothing would come of it.
+    market.show(replace(market.last(wish[0]), ltp=100.0))
+    loop = Loopback(subject.adapter, feed, market)
     loop.subscribe([wish])
     held = {wish[0]}
     for _ in range(data.draw(st.integers(1, 3))):
