@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults test-lowest lint format bench bench-codecs clean lock
+.PHONY: run test faults sdk test-lowest lint format bench bench-codecs clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -34,6 +34,10 @@ bench: $(STAMP)
 
 bench-codecs: $(STAMP)
 	$(BIN)/python benchmarks/codecs.py
+
+# Environments for the brokers' own SDKs, which tests/sdk connects to the simulators.
+sdk: $(STAMP)
+	$(BIN)/python tests/sdk/environments.py
 
 # The suite's quick part on the lowest versions that pyproject.toml allows, in an environment of its own.
 test-lowest:

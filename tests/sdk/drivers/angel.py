@@ -1,0 +1,57 @@
+"""smartapi-python's SmartWebSocketV2. It gives prices in paise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common import CREDENTIALS, INSTRUMENTS, TASK, in_mode, tell
+from SmartApi.smartWebSocketV2 import SmartWebSocketV2
+
+SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "BSE": 3, "BSE_INDEX": 3, "BFO": 4, "MCX": 5}
+NAMES = {(SEGMENTS[one["exchange"]], one["token"]): one["name"] for one in INSTRUMENTS}
+MODES = {"ltp": 1, "quote": 2, "depth": 3}
+PAISE = {
+    "avg_trade_price": "average_traded_price",
+    "open": "open_price_of_the_day",
+    "high": "high_price_of_the_day",
+    "low": "low_price_of_the_day",
+    "close": "closed_price",
+    "upper_circuit": "upper_circuit_limit",
+    "lower_circuit": "lower_circuit_limit",
+}
+NUMBERS = {
+    "last_trade_quantity": "last_traded_quantity",
+    "volume": "volume_trade_for_the_day",
+    "total_buy_quantity": "total_buy_quantity",
+    "total_sell_quantity": "total_sell_quantity",
+    "oi": "open_interest",
+}
+
+
+class Socket(SmartWebSocketV2):
+    ROOT_URI = f"{TASK['url']}/smart-stream"
+
+    def on_open(self, wsapp: Any) -> None:
+        for mode, number in MODES.items():
+            segments: dict[int, list[str]] = {}
+            for one in in_mode(mode):
+                segments.setdefault(SEGMENTS[one["exchange"]], []).append(one["token"])
+            lists = [{"exchangeType": s, "tokens": tokens} for s, tokens in segments.items()]
+            self.subscribe("abcdefghij", number, lists)
+
+    def on_data(self, wsapp: Any, tick: dict[str, Any]) -> None:
+        found: dict[str, Any] = {ours: tick[its] / 100 for ours, its in PAISE.items() if its in tick}
+        found |= {ours: tick[its] for ours, its in NUMBERS.items() if its in tick}
+        for side, its in (("buy", "best_5_buy_data"), ("sell", "best_5_sell_data")):
+            if its in tick:
+                found[side] = [[o["price"] / 100, o["quantity"], o["no of orders"]] for o in tick[its]]
+        tell(NAMES[tick["exchange_type"], tick["token"]], ltp=tick["last_traded_price"] / 100, **found)
+
+
+Socket(
+    f"Bearer {CREDENTIALS['auth_token']}",
+    CREDENTIALS["api_key"],
+    CREDENTIALS["client_code"],
+    CREDENTIALS["feed_token"],
+    max_retry_attempt=0,
+).connect()
