@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint format bench bench-codecs clean lock
+.PHONY: run test faults sdk test-lowest lint format bench bench-codecs storm clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -34,6 +34,10 @@ bench: $(STAMP)
 
 bench-codecs: $(STAMP)
 	$(BIN)/python benchmarks/codecs.py
+
+# A minute of disconnects; fails if a client has not the latest value of every symbol at the end.
+storm: $(STAMP)
+	$(BIN)/python benchmarks/storm.py
 
 # Environments for the brokers' own SDKs, which tests/sdk connects to the simulators.
 sdk: $(STAMP)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ HEAD = """# Brokers
 
 Written by `python docs/brokers_table.py` from the adapters and `docs/brokers.d`. Every adapter passes its
 vectors (`openalgo-ws conformance`), and each has a simulator: `openalgo-ws simulate BROKER`.
-No broker's own SDK is run by CI yet; the column says what their vectors were made with.
+CI connects the SDKs of {sdks} to these simulators (`tests/sdk`); for all others the
+last column says what their vectors were made with.
 
 | broker | limits | book levels | exchanges | orders | checked against |
 |---|---|---|---|---|---|
@@ -34,7 +36,18 @@ def page() -> str:
     rows = [_row(adapter, notes[name]) for name, adapter in adapters.items()]
     doubts = [_doubts(adapter, notes[name]) for name, adapter in adapters.items()]
     between = "\n## Doubts\n\nFacts from a single source, or where sources disagree.\n"
-    return "".join([HEAD, *rows, between, *doubts])
+    head = HEAD.format(sdks=_listed(adapters[name].title for name in _with_sdk()))
+    return "".join([head, *rows, between, *doubts])
+
+
+def _with_sdk() -> list[str]:
+    """The brokers whose SDKs the suite runs."""
+    return sorted(path.stem for path in (HERE.parent / "tests" / "sdk" / "requirements").glob("*.txt"))
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}"
 
 
 def _notes(name: str) -> dict[str, Any]:
