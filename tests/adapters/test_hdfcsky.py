@@ -378,6 +378,19 @@ class TestMaster:
         assert (row.symbol, row.strike, row.expiry) == (symbol, max(0.0, float(strike)), "07-MAY-26")
 
     @pytest.mark.parametrize(
+        ("brsymbol", "strike", "symbol"),
+        [
+            ("CRUDEOIL26D185300CE", 5300, "CRUDEOIL18DEC265300CE"),
+            # Called after another expiry than the one they have.
+            ("NIFTY26N0325500CE", 25500, "NIFTY18DEC2625500CE"),
+            ("NIFTY26NOV25500CE", 25500, "NIFTY18DEC2625500CE"),
+        ],
+    )
+    def test_the_expiry_tells_where_the_underlying_ends(self, brsymbol, strike, symbol):
+        (row,) = self.parse(f"1,{brsymbol},X,18-Dec-2026,{strike},0.05,75,CE,FO,NFO")
+        assert row.symbol == symbol
+
+    @pytest.mark.parametrize(
         ("line", "symbol", "exchange"),
         [
             ("1,BAJAJ-AUTO-T0,B,01-Jan-0001,0,,,,T0,NSE", "BAJAJ-AUTO-T0", "NSE"),

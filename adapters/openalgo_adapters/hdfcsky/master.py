@@ -8,22 +8,25 @@ from datetime import date
 
 from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
 from openalgo_adapters._common.rows import Row, read_csv
+from openalgo_adapters._common.times import MONTHS
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters._hdfc.codec import BROWSER
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
 
-_CASH = {("NSE", "INDICES"): "NSE_INDEX", ("BSE", "IDX"): "BSE_INDEX"}
+_INDEX_SEGMENTS = {("NSE", "INDICES"): "NSE_INDEX", ("BSE", "IDX"): "BSE_INDEX"}
 _DERIVATIVES = frozenset({"NFO", "BFO", "CDS", "MCX"})
 #: What is in the column where there is no expiry.
 _NO_EXPIRY = date(1, 1, 1)
 
 _TAIL = r"(?:FUT|[0-9]+(?:\.[0-9]+)?[CP]E)"
+_REST = re.compile(_TAIL)
 _DAY = r"(?:0[1-9]|[12][0-9]|3[01])"
-#: Where the underlying ends: before year and month, or year, month in one character, and day.
+#: Where the underlying ends: before year and month, or year, month in one character, and day. Only
+#: for what doesn't agree with its expiry, as 26D18 and 185300 can be told apart by that alone.
 _UNDERLYING = (
-    re.compile(rf"(.+?)[0-9]{{2}}(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC){_TAIL}"),
+    re.compile(rf"(.+?)[0-9]{{2}}(?:{'|'.join(MONTHS)}){_TAIL}"),
     re.compile(rf"(.+?)[0-9]{{2}}[1-9]{_DAY}{_TAIL}"),
     re.compile(rf"(.+?)[0-9]{{2}}[OND]{_DAY}{_TAIL}"),
 )
@@ -75,13 +78,13 @@ def _parse(row: Row) -> MasterRow | None:
         if kind == "EQ":
             # Spot prices, which the feed has no instrument for.
             return None
-        name = _underlying(brsymbol) or company
+        name = _underlying(brsymbol, expiry) or company
         if not name:
             raise BadValue("trading_symbol: no underlying in it")
         symbol = future_symbol(name, expiry) if kind == "FUT" else option_symbol(name, expiry, strike, kind)
     else:
         segment = row.text("segment")
-        exchange = _CASH.get((brexchange, segment), brexchange)
+        exchange = _INDEX_SEGMENTS.get((brexchange, segment), brexchange)
         name = company or brsymbol
         if exchange != brexchange:
             symbol = _INDICES.symbol(exchange, brsymbol)
@@ -113,8 +116,13 @@ def _kind(row: Row, brsymbol: str, expiry: date) -> str:
     return "FUT" if expiry != _NO_EXPIRY and brsymbol.endswith("FUT") else "EQ"
 
 
-def _underlying(brsymbol: str) -> str:
+def _underlying(brsymbol: str, expiry: date) -> str:
     """What the trading symbol of a derivative begins with; empty if it has another form."""
+    year, month, day = expiry.year % 100, expiry.month - 1, expiry.day
+    for code in (f"{year:02d}{MONTHS[month]}", f"{year:02d}{'123456789OND'[month]}{day:02d}"):
+        underlying, _, rest = brsymbol.partition(code)
+        if underlying and _REST.fullmatch(rest):
+            return underlying
     for form in _UNDERLYING:
         found = form.fullmatch(brsymbol)
         if found is not None:
