@@ -42,7 +42,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,11 @@ class Subject:
     def wishes(self, feed: Feed, mode: Mode, depth: int = 5) -> list[tuple[Instrument, Wish]]:
         """What this feed is asked for when every instrument is wanted in a mode."""
         return rig.wishes_on(self.adapter, feed, self.instruments(), mode, depth, forced=False)
+
+    def counted(self, wishes: Iterable[tuple[Instrument, Wish]]) -> int:
+        """How many of them a broker's server counts: not those that cost nothing, which come unasked."""
+        cost = self.adapter.cost
+        return sum(cost is None or cost(instrument, wish) > 0 for instrument, wish in wishes)
 
     def feeds(self) -> list[Feed]:
         """The feeds that carry ticks."""

@@ -147,7 +147,7 @@ def test_a_change_of_mode_is_followed(subject):
             loop.subscribe([(instrument, before[instrument]) for instrument in both])
             events = loop.change([Change(one, before[one], after[one]) for one in both])
             events += loop.tick([loop.market.last(instrument) for instrument in both])
-            assert loop.connection.held() == len(both)
+            assert loop.connection.held() == subject.counted((one, after[one]) for one in both)
             for instrument in both:
                 assert (
                     needed(subject, instrument, after[instrument].mode) <= merged(events, instrument).keys()
