@@ -317,8 +317,8 @@ class TestMaster:
         assert (row.symbol, row.instrumenttype, row.lotsize, row.strike) == ("RELIANCE", "EQ", 1, 0.0)
 
     def test_the_columns_of_older_files(self):
-        header = "Exchange,Symbol Code,Trading Symbol,Symbol Name,Instrument,lotSize,strikePrice,expiryDate,tickSize"
-        row = self.row("MFO,1_MFO,X25DECFUT,X,FUTCOM,10,,2025-12-30,1", header)
+        header = "Exchange,Symbol Code,Trading Symbol,Symbol Name,Instrument,lotSize,strikePrice,expiryDate"
+        row = self.row("MFO,1_MFO,X25DECFUT,X,FUTCOM,10,,2025-12-30", header)
         assert (row.exchange, row.brexchange, row.symbol) == ("MCX", "MFO", "X30DEC25FUT")
 
     def test_an_index_in_the_file(self):

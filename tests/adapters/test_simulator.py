@@ -254,7 +254,7 @@ def reproduced(subject, case) -> list[str]:
 
 
 def lacking(subject, frame: dict, sent: list) -> dict:
-    """A frame without those members of its JSON object that are declared and were not sent."""
+    """A frame without those members of its JSON objects that are declared and were not sent."""
     omits = subject.declared.get("simulator_omits", {})
     if not omits or "text" not in frame or len(sent) != 1:
         return frame
@@ -264,6 +264,8 @@ def lacking(subject, frame: dict, sent: list) -> dict:
 
 def without(given, made, names):
     """A JSON value less those named members that the other one lacks."""
+    if isinstance(given, list) and isinstance(made, list) and len(given) == len(made):
+        return [without(left, right, names) for left, right in zip(given, made, strict=True)]
     if not isinstance(given, dict) or not isinstance(made, dict):
         return given
     return {
