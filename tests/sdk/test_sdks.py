@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -36,27 +36,58 @@ from tests.sdk.environments import HERE, Environment, NotMade
 
 pytestmark = pytest.mark.slow
 
-QUOTE = frozenset({"ltp", "open", "high", "low", "close", "volume", "last_trade_quantity", "avg_trade_price"})
-BOOK = frozenset({"buy", "sell"})
 #: Seconds after which a test is given up. Nothing is measured.
 PATIENCE = 60.0
+
+LTP = frozenset({"ltp"})
+QUOTE = LTP | {"open", "high", "low", "close", "volume", "last_trade_quantity", "avg_trade_price"}
+TOTALS = QUOTE | {"total_buy_quantity", "total_sell_quantity"}
+BOOK = frozenset({"buy", "sell"})
 
 
 @dataclass(frozen=True)
 class Sdk:
-    """One SDK: whose, and which fields it must have told in each mode."""
+    """What one driver can do: the fields that it must have told in each mode (``depth5`` is a book of
+    five levels), and the exchanges it knows. ``most`` is how many instruments of each exchange there
+    are in a mode."""
 
+    driver: str
     broker: str
-    quote: frozenset[str] = QUOTE | {"total_buy_quantity", "total_sell_quantity"}
-    depth: frozenset[str] = QUOTE | {"total_buy_quantity", "total_sell_quantity", "oi"} | BOOK
+    modes: Mapping[str, frozenset[str]]
     exchanges: Collection[str] = ("NSE", "BSE", "NFO", "MCX")
+    most: int = 2
+
+    @property
+    def levels(self) -> int:
+        """The deepest book."""
+        return max(map(levels_of, self.modes))
+
+    def __str__(self) -> str:
+        return f"{self.driver}-{'-'.join(self.modes)}"
+
+
+def levels_of(mode: str) -> int:
+    """How deep the book of a mode is."""
+    return int(mode.removeprefix("depth") or 0) if mode.startswith("depth") else 0
 
 
 SDKS = [
-    Sdk("zerodha"),
-    Sdk("angel", depth=Sdk.depth | {"upper_circuit", "lower_circuit"}),
-    Sdk("dhan"),
-    Sdk("fyers", depth=BOOK),
+    Sdk("zerodha", "zerodha", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
+    Sdk(
+        "angel",
+        "angel",
+        {
+            "ltp": LTP,
+            "quote": TOTALS,
+            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
+        },
+    ),
+    Sdk("angel", "angel", {"depth20": BOOK}, exchanges=("NSE",)),
+    Sdk("dhan", "dhan", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
+    Sdk("dhan_depth", "dhan", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
+    Sdk("dhan_depth", "dhan", {"depth200": BOOK}, exchanges=("NSE",), most=1),
+    Sdk("fyers", "fyers", {"quote": TOTALS, "depth5": BOOK}),
+    Sdk("fyers_tbt", "fyers", {"depth50": BOOK}, exchanges=("NSE", "NFO")),
 ]
 
 
@@ -102,12 +133,10 @@ class Rig:
         assert adapter.simulator is not None
         environment = SimulatedEnvironment(reactor, start=time() - reactor.seconds(), seed=1)
         listings = localise(universe(400, environment.today()), adapter)
-        exchange = Exchange(listings, environment.now, seed=1)
-        self.modes = dict(self._chosen(exchange.instruments(), sdk.exchanges))
+        self.modes = dict(self._chosen((one.instrument for one in listings), sdk))
         self.names = {f"{one.exchange}:{one.symbol}": one for one in self.modes}
-        self.exchange = Exchange(
-            [one for one in listings if one.instrument in self.modes], environment.now, seed=1
-        )
+        chosen = [one for one in listings if one.instrument in self.modes]
+        self.exchange = Exchange(chosen, environment.now, seed=1, levels=max(5, sdk.levels))
         self.broker = SimulatedBroker(adapter.simulator, self.exchange, reactor, environment, rate=200)
         self.states: dict[str, list[Tick]] = {n: [self.exchange.last(i)] for n, i in self.names.items()}
         self.broker.observers.append(self._note)
@@ -132,22 +161,21 @@ class Rig:
         self.process = reactor.spawnProcess(
             self.driver,
             python,
-            [python, str(HERE / "drivers" / f"{sdk.broker}.py"), json.dumps(task)],
+            [python, str(HERE / "drivers" / f"{sdk.driver}.py"), json.dumps(task)],
             env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
             path=str(folder),
         )
 
     @staticmethod
-    def _chosen(
-        instruments: Iterator[Instrument], exchanges: Collection[str]
-    ) -> Iterator[tuple[Instrument, str]]:
-        """Two of each exchange for each mode; indices, which have no book, for quotes."""
+    def _chosen(instruments: Iterator[Instrument], sdk: Sdk) -> Iterator[tuple[Instrument, str]]:
+        """Some of each exchange for each mode; indices, which have no book, for quotes."""
+        modes = list(sdk.modes)
         taken: Counter[str] = Counter()
         for one in instruments:
             place = taken[one.exchange]
-            if one.exchange in exchanges and place < 6:
-                yield one, ("ltp", "quote", "depth")[place % 3]
-            elif one.is_index and one.exchange.removesuffix("_INDEX") in exchanges and place < 2:
+            if one.exchange in sdk.exchanges and place < sdk.most * len(modes):
+                yield one, modes[place % len(modes)]
+            elif "quote" in modes and one.is_index and place < sdk.most:
                 yield one, "quote"
             taken[one.exchange] += 1
 
@@ -156,8 +184,10 @@ class Rig:
             self.states[f"{tick.instrument.exchange}:{tick.instrument.symbol}"].append(tick)
 
     def is_current(self, name: str) -> bool:
-        """Whether the driver has told of an instrument as it stands."""
-        return same(self.driver.told[name][-1], self.states[name][-1])
+        """Whether the driver has told of an instrument as it stands, both sides of a book if it has one."""
+        told, now = self.driver.told[name], self.states[name][-1]
+        sides = [[one for one in told if side in one][-1:] for side in BOOK]
+        return all(same(one, now) for last in (told[-1:], *sides) for one in last)
 
     def check_told(self) -> None:
         """All that was told is true: a state that the instrument was in, none older than the one before."""
@@ -182,19 +212,19 @@ def same(decoded: dict[str, Any], state: Tick) -> bool:
 
 def _same_field(name: str, value: Any, state: Tick) -> bool:
     if name in BOOK:
-        book = state.depth or Depth((), ())
-        levels = [[one.price, one.quantity, one.orders] for one in getattr(book, name)]
+        book = getattr(state.depth or Depth((), ()), name)[: len(value)]
+        expected = [number for one in book for number in (one.price, one.quantity, one.orders)]
         # A side with fewer levels is filled up with zeros.
-        told = [level for level in value if any(level)]
-        return len(told) == len(levels) and all(
-            math.isclose(a, b, abs_tol=1e-6)
-            for mine, its in zip(levels, told, strict=True)
-            for a, b in zip(mine, its, strict=True)
-        )
-    return math.isclose(value, getattr(state, name) or 0, abs_tol=1e-6)
+        told = [number for level in value if any(level) for number in level]
+        return len(told) == len(expected) and all(map(_close, told, expected))
+    return _close(value, getattr(state, name) or 0)
 
 
-@pytest.fixture(params=SDKS, ids=lambda sdk: sdk.broker)
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, abs_tol=1e-6)
+
+
+@pytest.fixture(params=SDKS, ids=str)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sdk, Rig]]:
     sdk: Sdk = request.param
     try:
@@ -220,8 +250,10 @@ async def test_the_sdk_decodes_what_the_exchange_says(rig: tuple[Sdk, Rig]) -> N
     assert driver.ended.check(ProcessDone), driver.other
     world.check_told()
     for name, one in world.names.items():
-        fields = {"ltp": {"ltp"}, "quote": sdk.quote, "depth": sdk.depth}[world.modes[one]]
-        if one.is_index:
-            fields = {"ltp", "close"}
-        assert fields <= told[name][-1].keys()
-    assert Counter(world.modes.values()).keys() == {"ltp", "quote", "depth"}
+        mode = world.modes[one]
+        last = {field: value for decoded in told[name] for field, value in decoded.items()}
+        assert ({"ltp", "close"} if one.is_index else sdk.modes[mode]) <= last.keys()
+        for side in BOOK & last.keys():
+            whole = getattr(world.states[name][-1].depth, side)
+            assert len(last[side]) >= min(levels_of(mode), len(whole))
+    assert set(world.modes.values()) == set(sdk.modes)

@@ -9,8 +9,9 @@ from SmartApi.smartWebSocketV2 import SmartWebSocketV2
 
 SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "BSE": 3, "BSE_INDEX": 3, "BFO": 4, "MCX": 5}
 NAMES = {(SEGMENTS[one["exchange"]], one["token"]): one["name"] for one in INSTRUMENTS}
-MODES = {"ltp": 1, "quote": 2, "depth": 3}
+MODES = {"ltp": 1, "quote": 2, "depth5": 3, "depth20": 4}
 PAISE = {
+    "ltp": "last_traded_price",
     "avg_trade_price": "average_traded_price",
     "open": "open_price_of_the_day",
     "high": "high_price_of_the_day",
@@ -36,16 +37,22 @@ class Socket(SmartWebSocketV2):
             segments: dict[int, list[str]] = {}
             for one in in_mode(mode):
                 segments.setdefault(SEGMENTS[one["exchange"]], []).append(one["token"])
+            if not segments:
+                continue
             lists = [{"exchangeType": s, "tokens": tokens} for s, tokens in segments.items()]
             self.subscribe("abcdefghij", number, lists)
 
     def on_data(self, wsapp: Any, tick: dict[str, Any]) -> None:
         found: dict[str, Any] = {ours: tick[its] / 100 for ours, its in PAISE.items() if its in tick}
         found |= {ours: tick[its] for ours, its in NUMBERS.items() if its in tick}
-        for side, its in (("buy", "best_5_buy_data"), ("sell", "best_5_sell_data")):
-            if its in tick:
-                found[side] = [[o["price"] / 100, o["quantity"], o["no of orders"]] for o in tick[its]]
-        tell(NAMES[tick["exchange_type"], tick["token"]], ltp=tick["last_traded_price"] / 100, **found)
+        for side in ("buy", "sell"):
+            for its, orders in (
+                (f"best_5_{side}_data", "no of orders"),
+                (f"depth_20_{side}_data", "num_of_orders"),
+            ):
+                if its in tick:
+                    found[side] = [[o["price"] / 100, o["quantity"], o[orders]] for o in tick[its]]
+        tell(NAMES[tick["exchange_type"], tick["token"]], **found)
 
 
 Socket(

@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 #: Given by the test: ``url`` and ``http`` of the simulator, ``credentials``, and ``instruments``, each
-#: with name, mode ("ltp", "quote" or "depth"), exchange, token and brsymbol.
+#: with name, mode ("ltp", "quote", or "depth5" for a book of five levels), exchange, token and brsymbol.
 TASK: dict[str, Any] = json.loads(sys.argv[1])
 CREDENTIALS: dict[str, str] = TASK["credentials"]
 INSTRUMENTS: list[dict[str, str]] = TASK["instruments"]

@@ -9,7 +9,7 @@ from dhanhq import DhanContext, MarketFeed
 
 SEGMENTS = {"NSE_INDEX": 0, "BSE_INDEX": 0, "NSE": 1, "NFO": 2, "BSE": 4, "MCX": 5, "BFO": 8}
 NAMES = {(SEGMENTS[one["exchange"]], int(one["token"])): one["name"] for one in INSTRUMENTS}
-MODES = {"ltp": MarketFeed.Ticker, "quote": MarketFeed.Quote, "depth": MarketFeed.Full}
+MODES = {"ltp": MarketFeed.Ticker, "quote": MarketFeed.Quote, "depth5": MarketFeed.Full}
 PRICES = ("open", "high", "low", "close")
 NUMBERS = {
     "last_trade_quantity": "LTQ",

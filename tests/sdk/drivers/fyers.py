@@ -1,4 +1,4 @@
-"""fyers-apiv3's FyersDataSocket. Its depth has no price; there is no LTP mode beside others."""
+"""fyers-apiv3's FyersDataSocket. Its books have no price; it has no LTP mode beside others."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def ticked(tick: dict[str, Any]) -> None:
 
 
 def opened() -> None:
-    for modes, kind in ((("ltp", "quote"), "SymbolUpdate"), (("depth",), "DepthUpdate")):
-        socket.subscribe([one["brsymbol"] for mode in modes for one in in_mode(mode)], kind)
+    for mode, kind in (("quote", "SymbolUpdate"), ("depth5", "DepthUpdate")):
+        socket.subscribe([one["brsymbol"] for one in in_mode(mode)], kind)
 
 
 data_ws.SymbolConversion = Conversion

@@ -8,7 +8,7 @@ from common import CREDENTIALS, INSTRUMENTS, TASK, in_mode, tell
 from kiteconnect import KiteTicker
 
 NAMES = {int(one["token"]): one["name"] for one in INSTRUMENTS}
-MODES = {"ltp": KiteTicker.MODE_LTP, "quote": KiteTicker.MODE_QUOTE, "depth": KiteTicker.MODE_FULL}
+MODES = {"ltp": KiteTicker.MODE_LTP, "quote": KiteTicker.MODE_QUOTE, "depth5": KiteTicker.MODE_FULL}
 
 
 def connected(ws: Any, response: Any) -> None:
