@@ -43,8 +43,14 @@ class Orders:
     def update(self, order: Mapping[str, Any]) -> OrderUpdate:
         """An order in OpenAlgo's words; BadValue if it can't be read."""
         kind = text(order.get("ReqType"))
-        trade, exchange_type = kind == _TRADE, text(order.get("ExchType"))
-        exchange = _EXCHANGE.get((text(order.get("Exch")), exchange_type), "")
+        exchange_type = text(order.get("ExchType"))
+        # A trade's own quantity and price are those of the fill.
+        if kind == _TRADE:
+            whole, filled, asked = _first(order, "OrderQty", "Qty"), "TotalTradedQty", order.get("OrderPrice")
+        else:
+            whole, filled, asked = order.get("Qty"), "TradedQty", order.get("Price")
+            if kind == _TRIGGERED:
+                asked = _first(order, "OrderPrice", "Price")
         trigger = price(order.get("SLTriggerRate"))
         status = order_status(text(order.get("Status")), _STATUS)
         action = text(order.get("BuySell"))
@@ -52,24 +58,18 @@ class Orders:
             Order(
                 orderid=self._id(order),
                 symbol=text(order.get("Symbol")),
-                exchange=exchange,
+                exchange=_EXCHANGE.get((text(order.get("Exch")), exchange_type), ""),
                 action=_ACTION.get(action, action),
-                quantity=quantity(_first(order, "OrderQty", "Qty") if trade else order.get("Qty")),
-                price=price(
-                    _first(order, "OrderPrice", "Price" if not trade else "")
-                    if kind in (_TRADE, _TRIGGERED)
-                    else order.get("Price")
-                ),
+                quantity=quantity(whole),
+                price=price(asked),
                 trigger_price=trigger,
                 pricetype=_pricetype(text(order.get("AtMarket")) == "Y", trigger),
                 product=_product(text(_first(order, "Product", "DelvIntra")), exchange_type),
                 order_status=status,
-                filled_quantity=quantity(
-                    _first(order, "TotalTradedQty", "TradedQty") if trade else order.get("TradedQty")
-                ),
+                filled_quantity=quantity(_first(order, filled, "TradedQty")),
                 pending_quantity=quantity(order.get("PendingQty")),
                 # Of this fill alone; no running average is sent.
-                average_price=price(order.get("Price")) if trade else 0.0,
+                average_price=price(order.get("Price")) if kind == _TRADE else 0.0,
                 rejection_reason=text(_first(order, "Remark", "Reason")) if status == "rejected" else "",
             ),
             token=text(order.get("ScripCode")),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from openalgo_adapters._common.values import BadValue, json_object
+from openalgo_adapters._common.values import json_object
 
 __all__ = ["claim"]
 
@@ -25,5 +24,6 @@ def _claims(token: str) -> Mapping[str, Any]:
     payload = parts[1]
     try:
         return json_object(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (binascii.Error, UnicodeError, BadValue, ValueError):
+    except ValueError:
+        # Not base64, not UTF-8 or not a JSON object.
         return {}

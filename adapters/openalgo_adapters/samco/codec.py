@@ -121,6 +121,14 @@ class _Held:
         self.asks: list[Level] | None = None
 
 
+class _Delta:
+    """What a change comes to: the keys that each stream loses, and the streams that gain some."""
+
+    def __init__(self) -> None:
+        self.dropped: dict[str, list[str]] = {_BOOK: [], _QUOTE: []}
+        self.gaining: set[str] = set()
+
+
 class StreamCodec(FeedCodec):
     """One connection to stream.samco.in."""
 
@@ -139,14 +147,16 @@ class StreamCodec(FeedCodec):
     # Out
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
-        dropped: dict[str, list[str]] = {_BOOK: [], _QUOTE: []}
-        touched: set[str] = set()
+        delta = _Delta()
         questions: list[Send] = []
         for instrument, _, new in changes:
             depth = new is not None and new.mode is Mode.DEPTH
             key = self._key(instrument)
             if key is not None:
-                self._set(key, instrument, new is not None, depth, dropped, touched)
+                if new is None:
+                    self._give_back(key, instrument, delta)
+                else:
+                    self._hold(key, instrument, depth, delta)
             elif not _is_ours(instrument):
                 self._refused.append(Rejected("no exchange or key of this broker", (instrument,)))
             elif new is None:
@@ -155,49 +165,42 @@ class StreamCodec(FeedCodec):
                 if _name(instrument) not in self._asked:
                     questions.append(self._question(instrument))
                 self._asked[_name(instrument)] = (instrument, depth)
-        return [*self._frames(dropped, touched), *questions]
+        return [*self._frames(delta), *questions]
 
-    def _set(
-        self,
-        key: str,
-        instrument: Instrument,
-        wanted: bool,
-        depth: bool,
-        dropped: dict[str, list[str]],
-        touched: set[str],
-    ) -> None:
-        """Hold a key or give it back, and note which streams that changes."""
+    def _hold(self, key: str, instrument: Instrument, depth: bool, delta: _Delta) -> None:
         held = self._held.get(key)
-        if held is not None and _name(held.instrument) != _name(instrument):
-            if wanted:
-                self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-            return
-        if not wanted:
-            if held is not None:
-                del self._held[key]
-                dropped[_QUOTE].append(key)
-                if held.depth:
-                    dropped[_BOOK].append(key)
-        elif held is None:
+        if held is None:
             self._held[key] = _Held(instrument, depth)
-            touched.update((_BOOK, _QUOTE) if depth else (_QUOTE,))
-        elif depth != held.depth:
-            held.depth = depth
-            if depth:
-                touched.add(_BOOK)
-            else:
-                dropped[_BOOK].append(key)
-                held.bids = held.asks = None
+            delta.gaining.update((_BOOK, _QUOTE) if depth else (_QUOTE,))
+        elif _name(held.instrument) != _name(instrument):
+            self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
+        elif depth and not held.depth:
+            held.depth = True
+            delta.gaining.add(_BOOK)
+        elif held.depth and not depth:
+            held.depth = False
+            held.bids = held.asks = None
+            delta.dropped[_BOOK].append(key)
 
-    def _frames(self, dropped: Mapping[str, Sequence[str]], touched: set[str]) -> list[Send]:
+    def _give_back(self, key: str, instrument: Instrument, delta: _Delta) -> None:
+        held = self._held.get(key)
+        if held is not None and _name(held.instrument) == _name(instrument):
+            del self._held[key]
+            delta.dropped[_QUOTE].append(key)
+            if held.depth:
+                delta.dropped[_BOOK].append(key)
+
+    def _frames(self, delta: _Delta) -> list[Send]:
         """What is dropped is unsubscribed, and each stream's whole set is stated anew.
 
         (conflict: a subscription adds to the earlier ones, by the documentation, or replaces them,
         as the peer found. This comes to the same under both.)
         """
-        frames: list[Send] = [_frame(stream, keys, "unsubscribe") for stream, keys in dropped.items() if keys]
+        frames: list[Send] = [
+            _frame(stream, keys, "unsubscribe") for stream, keys in delta.dropped.items() if keys
+        ]
         for stream in (_BOOK, _QUOTE):
-            if stream in touched or dropped[stream]:
+            if stream in delta.gaining or delta.dropped[stream]:
                 whole = [key for key, held in self._held.items() if stream == _QUOTE or held.depth]
                 if whole:
                     frames.append(_frame(stream, whole, "subscribe"))
@@ -233,10 +236,9 @@ class StreamCodec(FeedCodec):
         if listing is None:
             return [Rejected("the broker did not tell the listing id of the index", (instrument,))]
         self._listed[_name(instrument)] = listing
-        dropped: dict[str, list[str]] = {_BOOK: [], _QUOTE: []}
-        touched: set[str] = set()
-        self._set(listing, instrument, True, depth, dropped, touched)
-        return [Reply(send) for send in self._frames(dropped, touched)]
+        delta = _Delta()
+        self._hold(listing, instrument, depth, delta)
+        return [Reply(send) for send in self._frames(delta)]
 
     # In
 
