@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,11 @@ def simulator(pipe: Connection, asked: argparse.Namespace) -> None:
         pipe.send(Outcome(values, disconnects, len(broker.journal.attempts), broker.journal.ticks))
 
     def obey() -> None:
-        pipe.recv()
-        reactor.callFromThread(storm)
-        pipe.recv()
+        # It is told to storm, then to end; or whoever tells it is gone.
+        with suppress(EOFError):
+            pipe.recv()
+            reactor.callFromThread(storm)
+            pipe.recv()
         reactor.callFromThread(reactor.stop)
 
     broker.listen()
@@ -202,6 +205,9 @@ def read_all(
         by_number[one.socket.fileno()] = one
         poll.register(one.socket, select.EPOLLIN)
         clients.append(one)
+        # The others go on reading, so that none of them falls behind before it begins.
+        for number, _ in poll.poll(0):
+            by_number[number].read(False)
     poll.register(pipe.fileno(), select.EPOLLIN)
     complete = False
     values: dict[Name, Value] | None = None
