@@ -16,7 +16,15 @@ from openalgo_ws.adapter import (
     Verdict,
 )
 
-__all__ = ["Steps", "interactive_login", "market_login", "session_of"]
+__all__ = [
+    "Steps",
+    "app",
+    "interactive_login",
+    "market_login",
+    "result_of",
+    "session_of",
+    "stored_session",
+]
 
 Steps = Generator[HttpRequest, HttpResponse | None, Mapping[str, str]]
 

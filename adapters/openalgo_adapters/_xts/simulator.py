@@ -34,7 +34,7 @@ from openalgo_ws.adapter import (
 )
 from openalgo_ws.tick import Instrument, Tick
 
-__all__ = ["Frames", "XtsServer"]
+__all__ = ["BrowserLoginServer", "Frames", "XtsServer"]
 
 Frames = list[str | bytes | Close]
 Key = tuple[int, int]
@@ -263,6 +263,18 @@ class XtsServer(SimulatorSide):
         exchange = {"1": "NSE_INDEX", "11": "BSE_INDEX"}.get(segment)
         names = [row.brsymbol for row in self.market.rows() if row.exchange == exchange]
         return _answer("s-instrument-0007", {"exchangeSegment": segment, "indexList": names})
+
+
+class BrowserLoginServer(XtsServer):
+    """Its interactive login wants what a login in the browser has given."""
+
+    demo_credentials: ClassVar[Mapping[str, str]] = {
+        **XtsServer.demo_credentials,
+        "interactive_access_token": "demo0000-access-token",
+    }
+
+    def interactive_proof(self, body: Mapping[str, Any]) -> dict[str, object]:
+        return super().interactive_proof(body) | {"interactive_access_token": body.get("accessToken")}
 
 
 class _Socket(SimulatorConnection):
