@@ -6,11 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import pytest_twisted
-from twisted.internet.defer import Deferred
 
-from tests.support.clockwork import Clockwork
-from tests.support.upper import Scene
+from tests.support.upper import Scene, scenes
 
 Row = tuple[str, float, float, int, int]
 ROWS = pytest.StashKey[list[Row]]()
@@ -18,18 +15,9 @@ ROWS = pytest.StashKey[list[Row]]()
 
 @pytest.fixture
 def make_scene() -> Iterator[Callable[..., Scene]]:
-    """Makes the test's scene; at its end nothing may be left of it."""
-    from twisted.internet import reactor
-
-    scenes: list[Scene] = []
-
-    def make(**options: Any) -> Scene:
-        scenes.append(Scene(Clockwork(reactor), **options))
-        return scenes[-1]
-
-    yield make
-    for scene in scenes:
-        pytest_twisted.blockon(Deferred.fromCoroutine(scene.end()))
+    """Makes the test's scene."""
+    with scenes() as make:
+        yield make
 
 
 @pytest.fixture

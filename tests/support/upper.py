@@ -8,9 +8,13 @@ from __future__ import annotations
 import importlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+
+import pytest_twisted
+from twisted.internet.defer import Deferred
 
 from openalgo_ws.adapter import Adapter, AuthRow
 from openalgo_ws.bus.demand import Denied, FeedState, Granted, Hold, Status, Want
@@ -29,7 +33,7 @@ from openalgo_ws.symbols.index import SymbolIndex
 from openalgo_ws.tick import Instrument, Tick, Wish
 from tests.support.clockwork import Clockwork
 
-__all__ = ["MONDAY", "Bus", "Listener", "Scene", "kite"]
+__all__ = ["MONDAY", "Bus", "Listener", "Scene", "kite", "scenes"]
 
 #: 2025-12-22 10:00 in India, a Monday: the exchanges are open.
 MONDAY = 1_766_377_800.0
@@ -223,8 +227,12 @@ class Scene:
 
     async def ticking(self, limit: float, names: set[Name] | None = None) -> float:
         """Wait until every symbol has ticked anew; how many seconds that took."""
-        expected = self.names if names is None else names
         self.bus.ticked.clear()
+        return await self.ticked(limit, names)
+
+    async def ticked(self, limit: float, names: set[Name] | None = None) -> float:
+        """Wait until every symbol has ticked since ``bus.ticked`` was cleared."""
+        expected = self.names if names is None else names
         return await self.until(lambda: expected <= self.bus.ticked.keys(), limit, "everything ticks")
 
     async def exactly_once(
@@ -273,6 +281,22 @@ class Scene:
         """Whether the feed has been reported as anything but connected since now."""
         before = len(self.listener.statuses)
         return lambda: any(s.state is not FeedState.CONNECTED for s in self.listener.statuses[before:])
+
+
+@contextmanager
+def scenes() -> Iterator[Callable[..., Scene]]:
+    """What makes scenes; in the end nothing may be left of them."""
+    from twisted.internet import reactor
+
+    made: list[Scene] = []
+
+    def make(**options: Any) -> Scene:
+        made.append(Scene(Clockwork(reactor), **options))
+        return made[-1]
+
+    yield make
+    for scene in made:
+        pytest_twisted.blockon(Deferred.fromCoroutine(scene.end()))
 
 
 class _Adapters:

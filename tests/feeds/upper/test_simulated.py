@@ -7,29 +7,18 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from twisted.internet.defer import Deferred
 
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.tick import Mode, Wish
-from tests.support.clockwork import Clockwork
-from tests.support.upper import Scene
+from tests.support.upper import Scene, scenes
 
 QUOTE, DEPTH = Wish(Mode.QUOTE), Wish(Mode.DEPTH, 5)
 
 
 @pytest.fixture
 def make_scene() -> Iterator[Callable[..., Scene]]:
-    from twisted.internet import reactor
-
-    scenes: list[Scene] = []
-
-    def make(**options: Any) -> Scene:
-        scenes.append(Scene(Clockwork(reactor), **options))
-        return scenes[-1]
-
-    yield make
-    for scene in scenes:
-        pytest_twisted.blockon(Deferred.fromCoroutine(scene.end()))
+    with scenes() as make:
+        yield make
 
 
 @pytest_twisted.ensureDeferred
