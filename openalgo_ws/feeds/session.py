@@ -37,7 +37,6 @@ _WORST_FIRST = (
 
 _STATES = {
     ConnectionState.LIVE: FeedState.CONNECTED,
-    ConnectionState.STALE: FeedState.STALE,
     ConnectionState.BACKING_OFF: FeedState.RECONNECTING,
     ConnectionState.AUTH_FAILED: FeedState.AUTH_FAILED,
     ConnectionState.FAILED: FeedState.DISCONNECTED,
@@ -317,5 +316,7 @@ class Session:
 
 def _state_of(slot: Slot) -> FeedState:
     """A connection's state in the words of the client protocol."""
+    if slot.stale:
+        return FeedState.STALE
     coming = FeedState.RECONNECTING if slot.lived else FeedState.CONNECTING
     return _STATES.get(slot.state, coming)

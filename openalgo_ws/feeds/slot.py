@@ -15,6 +15,15 @@ from openalgo_ws.tick import Instrument, Tick, Wish
 
 __all__ = ["Slot", "SlotOwner"]
 
+_ON_THE_WAY = frozenset(
+    {
+        ConnectionState.BACKING_OFF,
+        ConnectionState.AUTHORISING,
+        ConnectionState.DIALLING,
+        ConnectionState.LOGGING_IN,
+    }
+)
+
 
 class SlotOwner(Protocol):
     """Who hears of a slot: its pool."""
@@ -51,6 +60,8 @@ class Slot:
         self.lived = False
         #: It can't be expected to come back soon.
         self.dead = False
+        #: It fell silent and is on its way back. (The connection's own state says so for a moment only.)
+        self.stale = False
         #: The broker said that there are too many connections.
         self.crowded = False
         #: Nothing new is put here; it ends as soon as it is empty.
@@ -100,6 +111,7 @@ class Slot:
 
     def state_changed(self, connection: Connection, state: ConnectionState, message: str) -> None:
         before, self.state, self.message = self.state, state, message
+        self.stale = state is ConnectionState.STALE or (self.stale and state in _ON_THE_WAY)
         if state is ConnectionState.BACKING_OFF:
             refusals = connection.counters.ended[Cause.TOO_MANY.value]
             self.crowded = refusals > self._too_many

@@ -271,10 +271,15 @@ class TestStates:
             (S.DIALLING, "connecting"),
             (S.LOGGING_IN, "connecting"),
             (S.LIVE, "connected"),
-            (S.STALE, "stale"),
             (S.BACKING_OFF, "reconnecting"),
             (S.AUTHORISING, "reconnecting"),
+            (S.LIVE, "connected"),
+            # A connection is stale for a moment, its feed until it is live again.
+            (S.STALE, "stale"),
+            (S.BACKING_OFF, "stale"),
+            (S.AUTHORISING, "stale"),
             (S.AUTH_FAILED, "auth_failed"),
+            (S.BACKING_OFF, "reconnecting"),
             (S.FAILED, "disconnected"),
         ]
         for state, expected in steps:
@@ -284,9 +289,11 @@ class TestStates:
         assert world.listener.states() == [
             "connecting",
             "connected",
-            "stale",
             "reconnecting",
+            "connected",
+            "stale",
             "auth_failed",
+            "reconnecting",
             "disconnected",
         ]
 
@@ -496,6 +503,22 @@ class TestOrders:
         world.open(feed="orders")[0].to(S.STALE)
         world.turn()
         assert t.result(manager.status("ann")).state is FeedState.CONNECTED
+
+    def test_their_stream_opens_beside_a_market_feed_that_is_open_already(self, world, t) -> None:
+        limits = Limits(per_connection=10, connections=2)
+        world.adapters["toy"] = t.adapter(
+            feeds=(
+                Feed(name="main", codec=t.no_codec, limits=limits),
+                Feed(name="orders", codec=t.no_codec, limits=limits, market=False, orders=True),
+            )
+        )
+        manager = world.manager()
+        t.result(manager.subscribe("ann", [t.want("S1")]))
+        world.advance(1)
+        assert [c.feed.name for c in world.open()] == ["main"]
+        manager.watch_orders("ann", True)
+        world.advance(1)
+        assert sorted(c.feed.name for c in world.open()) == ["main", "orders"]
 
     def test_they_come_from_the_users_own_account_whoever_serves_the_ticks(self, world, t) -> None:
         manager = world.manager("bob=ann")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from openalgo_ws.adapter import Keepalive
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.tick import Mode, Wish
-from tests.support.upper import Scene, scenes
+from tests.support.upper import Scene, kite, scenes
 
 QUOTE, DEPTH = Wish(Mode.QUOTE), Wish(Mode.DEPTH, 5)
 
@@ -90,6 +91,29 @@ async def test_a_refused_token_is_told_and_a_new_one_brings_everything_back(make
     await scene.manager.credentials_changed("ann")
     await scene.ticking(2)
     await scene.exactly_once()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_feed_that_stalled_is_called_stale_until_it_is_back(make_scene: Any) -> None:
+    scene = make_scene(adapter=kite(keepalive=Keepalive()))
+    await scene.hold(QUOTE)
+    before = len(scene.listener.statuses)
+    scene.broker.faults.silent = True
+    await scene.until(scene.down(), 91, "it stalls")
+    scene.broker.faults.clear()
+    await scene.ticking(2)
+    states = [status.state for status in scene.listener.statuses[before:]]
+    assert states == [FeedState.STALE, FeedState.CONNECTED]
+    assert "no tick for 90 s" in scene.listener.statuses[before].message
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_second_feed_takes_over_at_once_when_the_first_is_stale(make_scene: Any) -> None:
+    scene = make_scene(adapter=kite(keepalive=Keepalive()), brokers=2, plan="ann=ann,bob", failover=10.0)
+    await scene.hold(QUOTE)
+    scene.broker.faults.silent = True
+    await scene.ticking(90.5)
+    assert scene.carried("reserve") == [60]
 
 
 @pytest_twisted.ensureDeferred
