@@ -48,7 +48,15 @@ class Environment:
         shutil.rmtree(self.folder, ignore_errors=True)
         venv.create(self.folder, with_pip=True)
         # What is pinned is complete: nothing is left to resolve.
-        install = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [
+            self.python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--retries=1",
+        ]
         try:
             done = subprocess.run(
                 [*install, "--no-deps", "-r", self.requirements],

@@ -13,6 +13,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from time import time
 from typing import Any
@@ -224,13 +225,22 @@ def _close(one: float, other: float) -> bool:
     return math.isclose(one, other, abs_tol=1e-6)
 
 
+@cache
+def missing(broker: str) -> str:
+    """Why there is no environment for an SDK, after an attempt to make it; nothing if there is one."""
+    try:
+        Environment(broker).make()
+    except NotMade as reason:
+        return str(reason)
+    return ""
+
+
 @pytest.fixture(params=SDKS, ids=str)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sdk, Rig]]:
     sdk: Sdk = request.param
-    try:
-        Environment(sdk.broker).make()
-    except NotMade as reason:
-        pytest.skip(str(reason))
+    reason = missing(sdk.broker)
+    if reason:
+        pytest.skip(reason)
     rig = Rig(sdk, tmp_path)
     yield sdk, rig
     pytest_twisted.blockon(Deferred.fromCoroutine(rig.end()))
