@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters._xts.events import (
+    BOOK,
     KINDS,
     PRICE,
     TOUCH,
@@ -181,7 +182,7 @@ class XtsCodec(SocketIoCodec):
     def _code(self, wish: Wish) -> int:
         if wish.mode is Mode.LTP:
             return self._price_code
-        return TOUCH if wish.mode is Mode.QUOTE else 1502
+        return TOUCH if wish.mode is Mode.QUOTE else BOOK
 
     def _calls(self, keys: Mapping[int, Sequence[Key]], *, subscribe: bool) -> Iterable[HttpRequest]:
         for code, wanted in keys.items():

@@ -184,9 +184,7 @@ def read_partial(payload: object) -> Partial:
     return Partial((integer(segment), integer(token)), pairs)
 
 
-_PRICES = {"ltp": "ltp", "ap": "avg_trade_price"}
-_RANGE = {"o": "open", "h": "high", "l": "low", "c": "close"}
-_COUNTS = {"ltq": "last_trade_quantity"}
+_PRICES = {"ap": "avg_trade_price", "o": "open", "h": "high", "l": "low", "c": "close"}
 _SUMS = {"v": "volume", "tb": "total_buy_quantity", "ts": "total_sell_quantity"}
 _TIMES = {"ltt": "ltt", "lut": "exchange_timestamp"}
 
@@ -196,23 +194,21 @@ def merged_tick(instrument: Instrument, code: int, last: Tick | None, change: Pa
     segment, digits = change.key[0], digits_of(change.key[0])
     new: dict[str, Any] = {}
     for name, value in change.pairs.items():
-        if code == INTEREST and name in ("o", "oi"):
-            new["oi"] = integer(value)
-        elif name in _TIMES:
+        if name in _TIMES:
             moment = milliseconds(segment, integer(value))
+            # A time of 0 leaves the one that is known.
             if moment is not None:
                 new[_TIMES[name]] = moment
         elif code == INTEREST:
-            continue
-        elif name in _COUNTS:
-            new[_COUNTS[name]] = integer(value)
+            if name in ("o", "oi"):
+                new["oi"] = integer(value)
         elif name == "ltp":
             new["ltp"] = round(number(value), digits)
-        elif code == PRICE:
-            continue
-        elif name in _PRICES or name in _RANGE:
-            new[_PRICES.get(name) or _RANGE[name]] = round(number(value), digits)
-        elif name in _SUMS:
+        elif name == "ltq":
+            new["last_trade_quantity"] = integer(value)
+        elif code != PRICE and name in _PRICES:
+            new[_PRICES[name]] = round(number(value), digits)
+        elif code != PRICE and name in _SUMS:
             new[_SUMS[name]] = integer(value)
     if code == BOOK and ("bi" in change.pairs or "ai" in change.pairs):
         book = Depth([], []) if last is None or last.depth is None else last.depth
