@@ -43,6 +43,9 @@ class Index(Protocol):
     def by_token(self, token: str, where: str, /) -> Instrument | None:
         """The instrument with that stream token on an exchange or broker's segment."""
 
+    def by_brsymbol(self, brsymbol: str, exchange: str, /) -> Instrument | None:
+        """The instrument that the broker calls so on an exchange."""
+
 
 class Symbols(Protocol):
     """The instrument masters."""

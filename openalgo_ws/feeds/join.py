@@ -67,6 +67,7 @@ class Record:
         "feed_time",
         "floors",
         "instrument",
+        "is_index",
         "pieces",
         "stamp",
         "tags",
@@ -80,6 +81,8 @@ class Record:
         self.wish = Wish(Mode.LTP)
         #: There is no order book of this instrument: a quote is all that Depth can mean.
         self.bookless = bookless
+        #: Of an index some brokers say no more than the price: that is then all that any mode can mean.
+        self.is_index = instrument.is_index
         self.pieces: list[Piece] = []
         #: The feed tags it is published under.
         self.tags: tuple[str, ...] = ()
@@ -193,7 +196,7 @@ class Joiner:
             record.feed_time = feed_time
         wish = record.wish
         mode = wish.mode
-        if mode is not Mode.LTP:
+        if mode is not Mode.LTP and not record.is_index:
             kind = state.kind
             if mode is Mode.DEPTH and state.depth is None and not (record.bookless and kind >= Mode.QUOTE):
                 mode = Mode.QUOTE

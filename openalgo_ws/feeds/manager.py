@@ -160,7 +160,11 @@ class FeedManager(Service):
         if wanted:
             self._watching.add(user)
             self._timers.cancel(f"orders {user}")
-            self._run(self._open(user), None)
+            session = self._sessions.get(user)
+            if session is None:
+                self._run(self._open(user), None)
+            else:
+                session.watch_orders(True)
         else:
             self._watching.discard(user)
             self._timers.set(f"orders {user}", self._settings.idle, lambda: self._unwatch(user))

@@ -69,11 +69,16 @@ class OrderStream:
 
 
 def _named(update: OrderUpdate, index: Index) -> Order:
-    """The order under OpenAlgo's symbol, where the broker gave only a token and the master has it."""
+    """The order under OpenAlgo's symbol, where the broker gave a token or its own name for it."""
     order = update.order
-    if not update.token or not order.exchange:
+    if not order.exchange:
         return order
-    instrument = index.by_token(update.token, order.exchange)
+    if update.token:
+        instrument = index.by_token(update.token, order.exchange)
+    elif index.lookup(order.symbol, order.exchange) is not None:
+        return order
+    else:
+        instrument = index.by_brsymbol(order.symbol, order.exchange)
     if instrument is None:
         return order
     return msgspec.structs.replace(order, symbol=instrument.symbol, exchange=instrument.exchange)

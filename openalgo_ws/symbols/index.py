@@ -1,4 +1,4 @@
-"""The instrument master in memory: found by symbol, by token, or by a part of the name.
+"""The instrument master in memory: found by symbol, token, broker symbol, or a part of the name.
 
 A master has up to a quarter of a million instruments, is kept once per broker
 and is replaced every morning while the server runs. As Python objects it would
@@ -68,6 +68,10 @@ class _Rows:
         kind, _symbol, token, _brsymbol = self._split(row)
         return token, self.kinds[kind][0]
 
+    def brsymbol(self, row: int) -> tuple[str, str]:
+        kind, _symbol, _token, brsymbol = self._split(row)
+        return brsymbol, self.kinds[kind][0]
+
     def segment_token(self, row: int) -> tuple[str, str]:
         kind, _symbol, token, _brsymbol = self._split(row)
         return token, self.kinds[kind][1]
@@ -130,9 +134,11 @@ class _Table:
 class SymbolIndex:
     """One broker's instruments. Immutable; made by an `IndexBuilder`."""
 
-    def __init__(self, rows: _Rows, tables: tuple[_Table, _Table, _Table], counts: Mapping[str, int]) -> None:
+    def __init__(
+        self, rows: _Rows, tables: tuple[_Table, _Table, _Table, _Table], counts: Mapping[str, int]
+    ) -> None:
         self._rows = rows
-        self._symbols, self._tokens, self._segments = tables
+        self._symbols, self._tokens, self._segments, self._brsymbols = tables
         self._counts = MappingProxyType(dict(sorted(counts.items())))
 
     @classmethod
@@ -158,6 +164,11 @@ class SymbolIndex:
         row = self._tokens.get((token, where))
         if row is None:
             row = self._segments.get((token, where))
+        return None if row is None else self._rows.get(row)
+
+    def by_brsymbol(self, brsymbol: str, exchange: str) -> Instrument | None:
+        """The instrument that the broker calls so on an OpenAlgo exchange, or None. Microseconds."""
+        row = self._brsymbols.get((brsymbol, exchange))
         return None if row is None else self._rows.get(row)
 
     def search(self, text: str, limit: int = 20, exchange: str | None = None) -> list[Instrument]:
@@ -203,7 +214,7 @@ class SymbolIndex:
     @property
     def nbytes(self) -> int:
         """Memory held by the buffers, in bytes."""
-        tables = self._symbols.size + self._tokens.size + self._segments.size
+        tables = sum(table.size for table in (self._symbols, self._tokens, self._segments, self._brsymbols))
         return len(self._rows.text) + len(self._rows.starts) * 8 + tables
 
     def __len__(self) -> int:
@@ -284,8 +295,10 @@ class IndexBuilder:
         """The index. The builder is used up."""
         rows, size = self._rows, len(self._rows.starts)
         tokens = _Table(size, rows.token)
+        brsymbols = _Table(size, rows.brsymbol)
         for row in range(size):
             tokens.put(rows.token(row), row)
+            brsymbols.put(rows.brsymbol(row), row)
             self._breathe(row)
         # Where segment and exchange bear one name the table above answers already.
         foreign = [kind[0] != kind[1] for kind in rows.kinds]
@@ -298,7 +311,7 @@ class IndexBuilder:
         for row in strange:
             segments.put(rows.segment_token(row), row)
             self._breathe(row)
-        return SymbolIndex(rows, (self._symbols, tokens, segments), self._counts)
+        return SymbolIndex(rows, (self._symbols, tokens, segments, brsymbols), self._counts)
 
     def _kind(self, instrument: Instrument) -> int:
         kind = (instrument.exchange, instrument.brexchange, instrument.tick_size, instrument.lotsize)

@@ -33,6 +33,8 @@ def test_an_instrument_is_found_by_name_and_by_token() -> None:
     assert SOME.lookup("SBIN", "BSE") == SBIN_BSE
     assert SOME.by_token("779521", "NSE") == SBIN
     assert SOME.by_token("13622530", "NFO") == CALL
+    assert SOME.by_brsymbol(CALL.brsymbol, "NFO") == CALL
+    assert SOME.by_brsymbol(CALL.brsymbol, "NSE") is None
     assert SOME.by_token("13622530", "NSE_FNO") == CALL
     assert SOME.by_token("256265", "NSE_INDEX") == NIFTY
     assert SOME.by_token("256265", "NSE") == NIFTY, "the broker's segment of the index"

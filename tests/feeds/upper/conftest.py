@@ -201,6 +201,9 @@ class Index:
     def by_token(self, token: str, where: str) -> Instrument | None:
         return next((i for i in self.instruments if (i.token, i.exchange) == (token, where)), None)
 
+    def by_brsymbol(self, brsymbol: str, exchange: str) -> Instrument | None:
+        return next((i for i in self.instruments if (i.brsymbol, i.exchange) == (brsymbol, exchange)), None)
+
 
 def master(count: int = 50, first_token: int = 1) -> Index:
     instruments = [Instrument(f"S{n}", "NSE", str(first_token + n), tick_size=0.05) for n in range(count)]

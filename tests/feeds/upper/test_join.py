@@ -128,12 +128,19 @@ def test_what_nobody_listens_to_is_not_encoded(rig, monkeypatch) -> None:
 
 
 def test_an_instrument_without_a_book_serves_depth_with_its_quote(rig) -> None:
-    rig.record(DEPTH, instrument=NIFTY, bookless=True)
-    assert [mode for mode, _ in rig.tick(instrument=NIFTY, kind=Mode.LTP, ltp=1.0)] == [Mode.LTP]
-    [(mode, data)] = rig.tick(instrument=NIFTY, ltp=1.0, open=2.0)
+    rig.record(DEPTH, bookless=True)
+    assert [mode for mode, _ in rig.tick(kind=Mode.LTP, ltp=1.0)] == [Mode.LTP]
+    [(mode, data)] = rig.tick(ltp=1.0, open=2.0)
     assert mode is Mode.DEPTH
     assert "depth" not in data
     assert data["open"] == 2.0
+
+
+def test_an_index_of_which_only_the_price_is_said_serves_every_mode(rig) -> None:
+    for wish in (LTP, QUOTE, DEPTH):
+        rig.record(wish, instrument=NIFTY, bookless=True)
+        [(mode, data)] = rig.tick(instrument=NIFTY, kind=Mode.LTP, ltp=1.0)
+        assert (mode, data["ltp"]) == (wish.mode, 1.0)
 
 
 def test_a_book_that_is_no_longer_fed_is_not_published_again(rig, t) -> None:

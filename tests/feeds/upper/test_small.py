@@ -108,7 +108,7 @@ class TestOrders:
     def rig(self, t):
         sink = t.Sink()
         stream = OrderStream(sink, "toy", "ann", capacity=3)
-        index = t.Index([Instrument("SBIN", "NSE", "42")])
+        index = t.Index([Instrument("SBIN", "NSE", "42", "STATE BANK EQ")])
 
         def ordered(source=0, token="", **fields):
             stream.ordered(source, OrderUpdate(t.order(**fields), token), index)
@@ -127,6 +127,10 @@ class TestOrders:
     def test_named_from_the_master(self, rig) -> None:
         assert rig(token="42", symbol="")[0]["symbol"] == "SBIN"
         assert rig(orderid="2", token="43", symbol="SBIN-EQ")[0]["symbol"] == "SBIN-EQ"
+
+    def test_named_after_the_brokers_own_name(self, rig) -> None:
+        assert rig(symbol="STATE BANK EQ")[0]["symbol"] == "SBIN"
+        assert rig(orderid="2", symbol="STATE BANK BE")[0]["symbol"] == "STATE BANK BE"
 
     def test_told_by_two_connections_it_is_published_once(self, rig) -> None:
         assert len(rig(source=0)) == 1
