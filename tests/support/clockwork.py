@@ -31,7 +31,10 @@ __all__ = ["Clockwork"]
 #: Turns of the reactor without anything on its way before the clock goes on.
 _QUIET_TURNS = 2
 #: A bound, should it never become quiet (a peer that doesn't read).
-_MOST_TURNS = 5_000
+_MOST_TURNS = 200
+
+#: Seconds.
+_LEAST_STEP = 1e-6
 
 
 class _Wire:
@@ -206,4 +209,5 @@ class Clockwork:
     def _forward(self, limit: float) -> None:
         """To the next timer, but no further than ``limit``."""
         due = min((call.getTime() for call in self.clock.getDelayedCalls()), default=limit)
-        self.clock.advance(max(0.0, min(due, limit) - self.seconds()))
+        # A step that is lost in rounding would be no step, for ever.
+        self.clock.advance(max(_LEAST_STEP, min(due, limit) - self.seconds()))

@@ -129,7 +129,7 @@ class Scene:
         assert adapter.simulator is not None
         self.adapters = {name: replace(adapter, name=name) for name in list(_USERS)[:brokers]}
         market_time = SimulatedEnvironment(clockwork, start=MONDAY, seed=1)
-        listings = localise(universe(count, market_time.today()), adapter)
+        listings = localise(universe(count, market_time.today(), set(adapter.exchanges)), adapter)
         self.exchange = Exchange(listings, market_time.now, seed=1)
         self.instruments = list(self.exchange.instruments())
         self.names = {(one.symbol, one.exchange) for one in self.instruments}
