@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from openalgo_ws.gateway.frames import deflated_text_frame, text_frame
+from openalgo_ws.gateway.frames import deflated_text_frame, spliced_text_frame, text_frame
 from openalgo_ws.gateway.ticks import RoutedTick
 from openalgo_ws.tick import Mode
 
@@ -80,7 +80,11 @@ class Stats:
 
 
 class Form:
-    """One way of telling a line's ticks. Remembers the frame of the tick it encoded last."""
+    """One way of telling a line's ticks.
+
+    Where several channels tell them, the frame of the tick encoded last is remembered. A frame that
+    is given up at the end of the turn leaves its memory, still in the cache, to the next one.
+    """
 
     __slots__ = (
         "_encoder",
@@ -111,16 +115,20 @@ class Form:
 
     def frame(self, tick: RoutedTick) -> bytes:
         """The tick as a WebSocket frame."""
-        if tick is not self._tick:
-            head = self.head
-            if head is None:
-                payload = self._encoder.whole(self.line, self, tick, False)
-            else:
-                payload = b"%b%b}" % (head, tick.data(self.mode, self.levels))
-            self._frame = self._pack(payload)
+        if tick is self._tick:
+            return self._frame
+        head = self.head
+        if head is None:
+            frame = self._pack(self._encoder.whole(self.line, self, tick, False))
+        elif self._pack is text_frame:
+            frame = spliced_text_frame(head, tick.data(self.mode, self.levels))
+        else:
+            frame = self._pack(b"%b%b}" % (head, tick.data(self.mode, self.levels)))
+        self.stats.encoded += 1
+        if len(self.channels) > 1:
+            self._frame = frame
             self._tick = tick
-            self.stats.encoded += 1
-        return self._frame
+        return frame
 
     def snapshot(self, tick: RoutedTick) -> bytes:
         """The same, marked as the last known value."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 import zlib
 
-__all__ = ["OP_BINARY", "OP_TEXT", "binary_frame", "deflated_text_frame", "text_frame"]
+__all__ = ["OP_BINARY", "OP_TEXT", "binary_frame", "deflated_text_frame", "spliced_text_frame", "text_frame"]
 
 OP_TEXT = 0x1
 OP_BINARY = 0x2
 _RSV1 = 0x40
+#: What a text message begins with whose length takes 16 bits.
+_TEXT_16 = bytes((0x80 | OP_TEXT, 126))
 
 #: Copying a compressor is cheaper than making one. Level 1: ticks gain little from more.
 _fresh_compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -22,6 +24,14 @@ _ten = struct.Struct(">BBQ").pack
 def text_frame(payload: bytes) -> bytes:
     """A whole text message; ``payload`` must be valid UTF-8."""
     return _header(0x80 | OP_TEXT, len(payload)) + payload
+
+
+def spliced_text_frame(head: bytes, data: bytes) -> bytes:
+    """``text_frame(head + data + b"}")``, with one copy of the bytes."""
+    size = len(head) + len(data) + 1
+    if 125 < size < 65536:
+        return b"".join((_TEXT_16, size.to_bytes(2), head, data, b"}"))
+    return b"".join((_header(0x80 | OP_TEXT, size), head, data, b"}"))
 
 
 def binary_frame(payload: bytes) -> bytes:
