@@ -275,8 +275,8 @@ class TestSimulator:
     def test_orders_go_to_those_who_asked(self):
         order = Order(
             orderid="1", symbol="SBIN", exchange="NSE", action="BUY", quantity=1, price=1.0,
-            trigger_price=0.0, pricetype="SL-M", product="MIS", order_status="open", filled_quantity=0, pending_quantity=1,
-            average_price=0.0,
+            trigger_price=0.0, pricetype="SL-M", product="MIS", order_status="open",
+            filled_quantity=0, pending_quantity=1, average_price=0.0,
         )  # fmt: skip
         market = StillMarket([SBIN])
         assert Loopback(ADAPTER, MARKET, market).order(order, "3045") == []

@@ -128,9 +128,11 @@ class PocketfulServer(SimulatorSide):
         packed = BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
             for exchange in _FILES:
+                rows = [row for row in self.market.rows() if row.exchange.removesuffix("_INDEX") == exchange]
+                if not rows:
+                    continue
                 text = StringIO()
                 text.write(_HEADER)
-                rows = (row for row in self.market.rows() if row.exchange.removesuffix("_INDEX") == exchange)
                 csv.writer(text, lineterminator="\n").writerows(map(_file_row, rows))
                 archive.writestr(f"{exchange}CompactScrip.csv", text.getvalue())
         return packed.getvalue()
