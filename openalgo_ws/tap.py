@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import zmq
 from OpenSSL.crypto import Error as OpenSSLError
 from twisted.application.service import IService, Service
@@ -21,7 +22,7 @@ from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.accounts.store import list_users
-from openalgo_ws.bus.demand import Demand, ExternalDemand, FeedState, NoDemand
+from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
@@ -38,8 +39,12 @@ from openalgo_ws.gateway.limits import Limits
 from openalgo_ws.gateway.listen import EndpointError, endpoint
 from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.log import LoggedService, twistd_observer
+from openalgo_ws.ops.meter import Meter
+from openalgo_ws.ops.probe import Probe
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.service import StatusPort
+from openalgo_ws.ops.sources import Sources
 from openalgo_ws.ops.stale import StaleWatch
-from openalgo_ws.ops.status import StatusServer, status_site
 from openalgo_ws.options import Options, stop
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
 from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Offered, Registry
@@ -188,29 +193,24 @@ class Server(Service):
         self._gateway = gateway
         self._parts.append(gateway)
         if settings.status_port:
-            status = self._status_server(gateway, feeds)
-            status.privilegedStartService()
+            status = self._status_port(gateway, feeds, publisher, environment)
+            status.privilegedStartService()  # type: ignore[no-untyped-call]
             self._parts.append(status)
 
-    def _status_server(self, gateway: Gateway, feeds: FeedManager | None) -> StatusServer:
-        began = self._reactor.seconds()
-
-        def states() -> dict[str, str]:
-            found = {} if feeds is None else feeds.feed_states()
-            return {tag: state.state.value for tag, state in found.items()}
-
-        def status() -> dict[str, Any]:
-            uptime = self._reactor.seconds() - began
-            return {"version": __version__, "uptime": uptime, "feeds": states(), **gateway.status()}
-
-        def ready() -> dict[str, Any]:
-            # A feed that nobody wants anything of is closed, and no fault.
-            down = {tag: state for tag, state in states().items() if state != FeedState.CONNECTED.value}
-            return {"ok": not down, "feeds": states()}
-
-        return StatusServer(
-            self._reactor, self._settings.status_port, status_site(self._reactor, status, ready)
+    def _status_port(
+        self,
+        gateway: Gateway,
+        feeds: FeedManager | None,
+        publisher: Publisher | None,
+        environment: SystemEnvironment,
+    ) -> StatusPort:
+        sources = Sources(
+            version=__version__, gateway=gateway, pulse=Pulse(self._reactor), feeds=feeds, bus=publisher
         )
+        if publisher is not None:
+            probe = Probe(self._reactor, publisher, gateway.router)
+            sources = msgspec.structs.replace(sources, meter=self._meter, probe=probe, due=self._stale.due)
+        return StatusPort(self._reactor, self._settings, sources, now=environment.now)
 
     def _default_user(self) -> str:
         """Whose feeds serve everybody with AUTH_REQUIRED=false: the only user with a session's."""
@@ -241,11 +241,12 @@ class Server(Service):
             )
 
         sessions = MarketSessions.load(settings.exchange_sessions)
-        # The watch asks the manager what is held, and the manager publishes through the watch.
+        # The watch asks the manager what is held; it is there before the manager is.
         watched: list[FeedManager] = []
+        self._meter = Meter(publisher)
         self._stale = StaleWatch(
             self._reactor,
-            publisher,
+            published=self._meter.published,
             after=settings.stale_tick_warn_seconds,
             held=lambda: watched[0].held_exchanges(),
             calendar=sessions,
@@ -263,7 +264,7 @@ class Server(Service):
                 sessions=sessions,
                 options=options,
             ),
-            sink=self._stale,
+            sink=self._meter,
             environment=environment,
             plan=FeedPlan(settings.feed_plan),
             settings=FeedSettings(

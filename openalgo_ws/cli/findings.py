@@ -131,7 +131,7 @@ def status(settings: Settings) -> Iterator[Finding]:
     port = settings.status_port
     if port == 0:
         return
-    yield _free("status", "127.0.0.1", port, "STATUS_PORT")
+    yield _free("status", settings.status_host, port, "STATUS_PORT")
     taken = _client_ports(settings)
     if settings.zmq_mode == "bind":
         taken.add(settings.zmq_port)

@@ -21,6 +21,7 @@ def check(settings: Settings) -> None:
     slots = settings.disruptor_buffer_size
     if slots & (slots - 1):
         raise SettingsError("DISRUPTOR_BUFFER_SIZE", str(slots), "allowed is a power of two")
+    _check_status(settings)
     for endpoint in settings.endpoints():
         if stays_on_loopback(endpoint):
             continue
@@ -32,6 +33,15 @@ def check(settings: Settings) -> None:
             raise SettingsError(
                 where, value, "with AUTH_REQUIRED=false only loopback is allowed, such as 127.0.0.1"
             )
+
+
+def _check_status(settings: Settings) -> None:
+    if not settings.status_port or is_loopback(settings.status_host):
+        return
+    if settings.demo:
+        raise SettingsError("STATUS_HOST", settings.status_host, "the demo listens on loopback only")
+    if settings.admin_token is None:
+        raise SettingsError("STATUS_HOST", settings.status_host, "beyond loopback WS_ADMIN_TOKEN must be set")
 
 
 def is_loopback(address: str) -> bool:

@@ -438,7 +438,23 @@ class Settings:
         _PORT,
         8766,
         _OPERATION,
-        "TCP port of the status server on loopback (/healthz, /readyz, /api/status); 0 is none.",
+        "TCP port of the status page, /metrics, /healthz, /readyz and /api/status; 0 is none.",
+    )
+    status_host: str = setting(
+        "STATUS_HOST",
+        Text("ADDRESS", "an address"),
+        "127.0.0.1",
+        _OPERATION,
+        "Address of the status port. Beyond loopback it needs WS_ADMIN_TOKEN.",
+    )
+    admin_token: Secret | None = setting(
+        "WS_ADMIN_TOKEN",
+        SecretText(least=16),
+        None,
+        _OPERATION,
+        "Whoever shows it may see the status port: as a Bearer token, or in the page's login form. "
+        "Without it every program of this machine may.",
+        default_text="none",
     )
 
     def __repr__(self) -> str:

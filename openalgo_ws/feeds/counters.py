@@ -29,3 +29,23 @@ class ConnectionCounters:
     #: When the last tick and the last login came; None before the first.
     last_tick: float | None = None
     last_login: float | None = None
+
+    def add(self, other: ConnectionCounters) -> None:
+        """Count what another connection has counted as well."""
+        self.frames += other.frames
+        self.bytes += other.bytes
+        self.ticks += other.ticks
+        self.orders += other.orders
+        self.malformed += other.malformed
+        self.rejected += other.rejected
+        self.dials += other.dials
+        self.logins += other.logins
+        self.ended.update(other.ended)
+        self.last_tick = _later(self.last_tick, other.last_tick)
+        self.last_login = _later(self.last_login, other.last_login)
+
+
+def _later(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)

@@ -139,6 +139,10 @@ class LogicalFeed:
         """The exchanges of which something is held."""
         return {exchange for _, exchange in self._sourcing.entries}
 
+    def held(self) -> int:
+        """How many instruments somebody holds, or held until a moment ago."""
+        return len(self._sourcing.entries)
+
     @property
     def status(self) -> Status:
         """How the feed is: as the session that serves."""

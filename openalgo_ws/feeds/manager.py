@@ -32,6 +32,7 @@ from openalgo_ws.feeds.logical import LogicalFeed
 from openalgo_ws.feeds.opening import Login, Opener
 from openalgo_ws.feeds.plan import FeedPlan, tag_of
 from openalgo_ws.feeds.reasons import place_of
+from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger, report_of
 from openalgo_ws.feeds.rollover import Rollover
 from openalgo_ws.feeds.session import Session
 from openalgo_ws.feeds.timers import Timers
@@ -106,6 +107,9 @@ class FeedManager(Service):
         #: Everything that is under way.
         self._running: set[Deferred[Any]] = set()
         self._stopping: list[Deferred[None]] = []
+        #: Sessions that have been told to stop.
+        self._ending: set[Session] = set()
+        self._ledger = Ledger()
 
     # Service
 
@@ -180,6 +184,32 @@ class FeedManager(Service):
     def feed_states(self) -> dict[str, Status]:
         """For each feed's tag how it is."""
         return {tag: feed.status for tag, feed in self._feeds.items()}
+
+    def feed_reports(self) -> list[FeedReport]:
+        """The logical feeds as they are now, for status pages and metrics."""
+        return [
+            FeedReport(
+                tag=tag,
+                broker=feed.status.broker,
+                state=feed.status.state,
+                message=feed.status.message,
+                users=sorted(self._users.get(tag, ())),
+                accounts=feed.accounts,
+                held=feed.held(),
+                exchanges=sorted(feed.exchanges()),
+            )
+            for tag, feed in self._feeds.items()
+        ]
+
+    def account_reports(self) -> list[AccountReport]:
+        """The open sessions and their connections as they are now."""
+        now = self._clock.seconds()
+        return [report_of(session, now) for session in self._sessions.values()]
+
+    @property
+    def ledger(self) -> Ledger:
+        """What connections have counted since the start, those that are gone included."""
+        return self._ledger.with_sessions([*self._sessions.values(), *self._ending])
 
     def listen(self, listener: DemandListener) -> None:
         """Report changes to this listener from now on."""
@@ -280,9 +310,15 @@ class FeedManager(Service):
         self._stop(self._sessions.pop(account))
 
     def _stop(self, session: Session) -> None:
+        self._ending.add(session)
         stopping = session.stop()
         self._stopping.append(stopping)
-        stopping.addCallback(lambda _: self._stopping.remove(stopping))
+        stopping.addCallback(lambda _: self._ended(session, stopping))
+
+    def _ended(self, session: Session, stopping: Deferred[None]) -> None:
+        self._stopping.remove(stopping)
+        self._ending.remove(session)
+        self._ledger.close(session)
 
     def _unwatch(self, user: str) -> None:
         session = self._sessions.get(user)

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from openalgo_ws.adapter import Feed, Limits, OrderUpdate, Rejected
 from openalgo_ws.feeds.connection import ConnectionState
+from openalgo_ws.feeds.counters import ConnectionCounters
 from openalgo_ws.feeds.interfaces import FeedSettings, MakeConnection
 from openalgo_ws.feeds.replacement import Replacement
 from openalgo_ws.feeds.slot import Slot
@@ -99,6 +100,8 @@ class Pool:
         self._numbers = numbers
         #: Connections that have been told to stop and still hold their socket.
         self._closing: set[Slot] = set()
+        #: What connections have counted that are gone.
+        self._past = ConnectionCounters()
         #: Instrument → the slot whose ticks of it count.
         self._homes: dict[Instrument, Slot] = {}
         #: Instruments on their way → the slot they go to.
@@ -137,6 +140,14 @@ class Pool:
     def load(self) -> int:
         """Cost units carried, those on their way counted twice, as the broker does."""
         return sum(slot.load for slot in self.slots)
+
+    def counted(self) -> ConnectionCounters:
+        """What all connections have counted, those that are gone included."""
+        total = ConnectionCounters()
+        total.add(self._past)
+        for slot in (*self.slots, *self._closing):
+            total.add(slot.connection.counters)
+        return total
 
     def deciding(self) -> list[Slot]:
         """The connections by whose state this feed is judged."""
@@ -309,6 +320,7 @@ class Pool:
 
     def _closed(self, result: None, slot: Slot) -> None:
         self._closing.discard(slot)
+        self._past.add(slot.connection.counters)
         if not self._stopped:
             self._replacement.proceed()
             self.settle()

@@ -208,6 +208,10 @@ class Session:
         for pool in list(self._pools.values()):
             pool.renew(credentials)
 
+    def pools(self) -> list[Pool]:
+        """The pools there are, to look at."""
+        return list(self._pools.values())
+
     @property
     def in_use(self) -> bool:
         """Whether anything is held, kept warm or watched."""

@@ -71,9 +71,9 @@ class Stats:
 
     __slots__ = ("conflated", "deliveries", "encoded", "touched")
 
-    def __init__(self) -> None:
-        #: Channels that appended frames in this turn.
-        self.touched: list[Channel] = []
+    def __init__(self, touched: list[Channel] | None = None) -> None:
+        #: Channels that appended frames in this turn; several counters may share the list.
+        self.touched: list[Channel] = [] if touched is None else touched
         self.deliveries = 0
         self.conflated = 0
         self.encoded = 0
@@ -313,6 +313,11 @@ class Line:
     def __bool__(self) -> bool:
         """Whether anybody holds anything of this instrument."""
         return bool(self._forms)
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks have come since the line was made."""
+        return self._serial
 
     def feed_tick(self, tick: RoutedTick, now: float) -> None:
         """A tick has come: remember it and offer it to every channel it can serve."""

@@ -12,6 +12,7 @@ from openalgo_ws.bus.demand import Demand
 from openalgo_ws.gateway.formats import FORMATS, OPENALGO
 from openalgo_ws.gateway.limits import Counter, FailureWindow, Limits
 from openalgo_ws.gateway.router import Router
+from openalgo_ws.gateway.tally import Tally
 
 if TYPE_CHECKING:
     from openalgo_ws.gateway.session import Session
@@ -88,6 +89,7 @@ class Context:
         self.limits = limits
         self.describe = describe
         self.wall_ms = wall_ms
+        self.tally = Tally()
         self.sessions: dict[str, set[Session]] = {}
         self.order_listeners: dict[str, set[Session]] = {}
         self.by_address: Counter[str] = Counter(limits.connections_per_address)

@@ -48,6 +48,11 @@ class Outbox:
                 writer.write(data)
         return messages
 
+    @property
+    def kept(self) -> int:
+        """Values that wait until the client has drained."""
+        return len(self._kept)
+
     def keep(self, channel: Channel, tick: RoutedTick) -> None:
         """While behind: remember the latest tick of a channel."""
         if channel in self._kept:

@@ -85,14 +85,25 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is through."""
         if self._refusal:
+            self.factory.context.tally.refused[self._refusal] += 1
             self.close(4429, self._refusal)
             return
         assert self._writer is not None
         context = self.factory.context
+        context.tally.opened += 1
         context.router.attach(self._writer)
         self.factory.clients.add(self)
         deflate = self.websocket_extensions_in_use != []
-        self._session = Session(context, self, self._writer, self._address, self._format, deflate)
+        self._session = self.make_session(self._writer, deflate)
+
+    def make_session(self, writer: ClientWriter, deflate: bool) -> Session:
+        """The conversation that begins now."""
+        return Session(self.factory.context, self, writer, self._address, self._format, deflate)
+
+    @property
+    def session(self) -> Session | None:
+        """The conversation, while there is one."""
+        return self._session
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
         """A whole message; requests are text."""
@@ -103,6 +114,7 @@ class ClientProtocol(WebSocketServerProtocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the connection is dropped a second later if the peer does not."""
+        self.factory.context.tally.closed[code] += 1
         self.sendCloseFrame(code, reason.encode()[:123])
 
     def sendCloseFrame(
@@ -124,6 +136,7 @@ class ClientProtocol(WebSocketServerProtocol):
         self._end_session()
         if self._writer is not None:
             self._writer.close()
+            self.factory.context.tally.bytes_of_gone += self._writer.bytes_sent
         if self._counted:
             self._counted = False
             self.factory.context.by_address.give(self._address)
@@ -133,6 +146,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def overflowed(self, writer: ClientWriter) -> None:
         """From the writer: too much waits for this client."""
         if self._session is not None:
+            self.factory.context.tally.overflows += 1
             self.factory.context.router.overflowed(writer)
 
     def drained(self, writer: ClientWriter) -> None:

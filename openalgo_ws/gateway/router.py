@@ -7,7 +7,7 @@ the feeds that were granted to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -60,7 +60,10 @@ class Router:
         control: Callable[[bytes, bytes], None],
         linger: float = 300.0,
     ) -> None:
-        self.stats = Stats()
+        #: What went out, by feed and mode.
+        self.told: dict[tuple[str, Mode], Stats] = {}
+        self._touched: list[Channel] = []
+        self._deliveries = 0
         self.bus_stats = BusStats()
         self._reactor = reactor
         self._encoders = encoders
@@ -168,7 +171,7 @@ class Router:
         The last value waits for `flush_client`, so that the caller's reply can go first.
         """
         line = self._line(feed, symbol, exchange)
-        channel = line.channel(key, self._encoders[key.format], self.stats, self._clock)
+        channel = line.channel(key, self._encoders[key.format], self._counters(feed, key.mode), self._clock)
         outbox = self._private(writer)
         if channel in outbox.channels:
             return channel
@@ -193,11 +196,11 @@ class Router:
 
     def flush_client(self, writer: ClientWriter) -> None:
         """Write what waits for one client."""
-        self.stats.deliveries += self._outboxes[writer].flush()
+        self._deliveries += self._outboxes[writer].flush()
 
     def flush(self) -> None:
         """Write what this turn has put into outboxes."""
-        touched = self.stats.touched
+        touched = self._touched
         if not touched:
             return
         if len(touched) == 1:
@@ -208,7 +211,7 @@ class Router:
             # More frames than clients: looking at every outbox once is the shorter way.
             outboxes = set(self._outboxes.values())
         touched.clear()
-        self.stats.deliveries += sum(outbox.flush() for outbox in outboxes)
+        self._deliveries += sum(outbox.flush() for outbox in outboxes)
 
     def overflowed(self, writer: ClientWriter) -> None:
         """The client can't keep up: conflate for it alone."""
@@ -324,6 +327,40 @@ class Router:
         for channel in outbox.channels:
             channel.discard(outbox)
             self._prune(channel)
+
+    # For those who look on.
+
+    @property
+    def stats(self) -> Stats:
+        """What went out in all."""
+        total = Stats()
+        total.deliveries = self._deliveries + sum(told.deliveries for told in self.told.values())
+        total.conflated = sum(told.conflated for told in self.told.values())
+        total.encoded = sum(told.encoded for told in self.told.values())
+        return total
+
+    def lines(self) -> Iterator[Line]:
+        """Every instrument that is held, or was until a while ago."""
+        for lines in list(self._own.values()):
+            yield from list(lines.values())
+
+    def throttled(self) -> int:
+        """Channels that wait for the end of their window."""
+        return self._clock.waiting()
+
+    def kept(self) -> int:
+        """Values that wait for clients which fell behind."""
+        return sum(outbox.kept for outbox in set(self._outboxes.values()))
+
+    def behind(self, writer: ClientWriter) -> bool:
+        """Whether a client is on conflation of its own."""
+        return self._outboxes[writer].behind
+
+    def _counters(self, feed: str, mode: Mode) -> Stats:
+        counters = self.told.get((feed, mode))
+        if counters is None:
+            counters = self.told[feed, mode] = Stats(self._touched)
+        return counters
 
     def outboxes(self) -> int:
         """How many outboxes serve the clients; fewer than clients where some share."""

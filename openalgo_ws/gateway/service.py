@@ -20,6 +20,7 @@ from openalgo_ws.gateway.limits import Limits
 from openalgo_ws.gateway.orders import OrderRelay
 from openalgo_ws.gateway.protocol import ClientFactory
 from openalgo_ws.gateway.router import Router
+from openalgo_ws.gateway.session import Session
 
 __all__ = ["Gateway"]
 
@@ -99,6 +100,10 @@ class Gateway(Service):
     def addresses(self) -> list[Any]:
         """Where the gateway listens, with real port numbers."""
         return [port.getHost() for port in self._ports]
+
+    def clients(self) -> list[Session]:
+        """Everybody who is connected."""
+        return [client.session for client in self.factory.clients if client.session is not None]
 
     def status(self) -> dict[str, Any]:
         """What the gateway has done and whom it serves, for the status port."""

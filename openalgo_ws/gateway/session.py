@@ -61,7 +61,9 @@ class Session:
         address: str,
         format: str,
         deflate: bool = False,
+        who: Authenticated | None = None,
     ) -> None:
+        """``who`` is given where the client is known already and need not authenticate."""
         self.context = context
         self.writer = writer
         self.address = address
@@ -84,7 +86,11 @@ class Session:
         self._refused_in_a_row = 0
         self._grace: IDelayedCall | None = None
         self._grace_left = context.settings.auth_grace
-        if context.settings.auth_required:
+        #: When it began (the reactor's seconds).
+        self.since = now
+        if who is not None:
+            self._admit(who)
+        elif context.settings.auth_required:
             self._start_grace()
         else:
             self._admit(Authenticated(context.settings.default_user, None))
@@ -201,6 +207,7 @@ class Session:
             self.send(error("INVALID_PARAMETERS", message), request.request_id)
             return
         if context.failures.exceeded(self.address, context.reactor.seconds()):
+            context.tally.authentications["blocked"] += 1
             self.close(4403, "too many failed authentications")
             return
         # The grace time stands still while the key is checked: the client can't hasten that.
@@ -208,6 +215,7 @@ class Session:
         try:
             who = await self._check(request.api_key)
         except Unavailable as problem:
+            context.tally.authentications["unavailable"] += 1
             self._deny(problem.code, problem.message, request)
             return
         finally:
@@ -218,6 +226,7 @@ class Session:
         if who is None or (self.user is not None and who.user_id != self.user):
             now = context.reactor.seconds()
             context.failures.add(self.address, now)
+            context.tally.authentications["invalid"] += 1
             self._deny("AUTHENTICATION_ERROR", "Invalid API key", request)
             if context.failures.exceeded(self.address, now):
                 self.close(4403, "too many failed authentications")
@@ -231,6 +240,7 @@ class Session:
                 return
         if request.throttle_ms is not None:
             self.throttle_ms = request.throttle_ms
+        context.tally.authentications["success"] += 1
         self.send(
             {
                 "type": "auth",

@@ -187,6 +187,7 @@ class Subscriptions:
 
     def _reply(self, request: Subscribe, entries: Sequence[Entry]) -> None:
         failed = sum(entry["status"] == "error" for entry in entries)
+        self._session.context.tally.subscribes.update(map(_outcome, entries))
         reply = {
             "type": "subscribe",
             "status": overall(len(entries) - failed, failed),
@@ -208,6 +209,12 @@ class Subscriptions:
             "broker": self._session.broker,
         }
         self._session.send(reply, request_id)
+
+
+def _outcome(entry: Entry) -> str:
+    if entry["status"] == "error":
+        return str(entry["code"])
+    return "pending" if "pending" in entry else "success"
 
 
 def _hold(item: Item, granted: Granted) -> Hold:

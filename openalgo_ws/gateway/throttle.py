@@ -48,6 +48,10 @@ class ThrottleClock:
         if self._order[0] == number:
             self._arm()
 
+    def waiting(self) -> int:
+        """How many things are due at some time."""
+        return sum(map(len, self._slots.values()))
+
     def stop(self) -> None:
         """Forget everything."""
         self._slots.clear()

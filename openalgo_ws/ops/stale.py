@@ -10,8 +10,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from openalgo_ws.bus.records import TickRecord, TickSink
-
 __all__ = ["StaleWatch"]
 
 
@@ -21,11 +19,11 @@ class _Calendar(Protocol):
 
 
 class StaleWatch(Service):
-    """A `TickSink` that passes everything on and notes when each feed last published.
+    """Notes when each feed last published something.
 
-    ``held`` tells for each feed the exchanges of which something is held. A feed is warned of once,
-    and again after it has ticked in between. Connections have a watchdog of their own that dials
-    anew; this is for the person who reads the log.
+    ``held`` tells for each feed the exchanges of which something is held, ``published`` how many
+    ticks each has published. A feed is warned of once, and again after it has ticked in between.
+    Connections have a watchdog of their own that dials anew; this is for the person who reads the log.
     """
 
     log = Logger()
@@ -34,33 +32,24 @@ class StaleWatch(Service):
     def __init__(
         self,
         clock: IReactorTime,
-        sink: TickSink,
         *,
         after: float,
+        published: Callable[[], Mapping[str, int]],
         held: Callable[[], Mapping[str, Set[str]]],
         calendar: _Calendar,
         now: Callable[[], float],
     ) -> None:
         self._clock = clock
-        self._sink = sink
         self._after = after
+        self._published = published
         self._held = held
         self._calendar = calendar
         self._now = now
-        #: Feed → when it last published, or began to be due.
-        self._since: dict[str, float] = {}
+        #: Feed → what it had published when that was last seen to grow, and when that was.
+        self._seen: dict[str, tuple[int, float]] = {}
         self._warned: set[str] = set()
         self._loop = LoopingCall(self._look)
         self._loop.clock = clock
-
-    def publish(self, feed: str, record: TickRecord) -> None:
-        """Pass a tick on."""
-        self._since[feed] = self._clock.seconds()
-        self._sink.publish(feed, record)
-
-    def publish_order(self, broker: str, user: str, update: dict[str, object]) -> None:
-        """Pass an order update on."""
-        self._sink.publish_order(broker, user, update)
 
     def startService(self) -> None:
         """Begin to look."""
@@ -73,20 +62,26 @@ class StaleWatch(Service):
         if self._loop.running:
             self._loop.stop()
 
-    def _look(self) -> None:
-        now, wall = self._clock.seconds(), self._now()
-        due = {
+    def due(self) -> set[str]:
+        """The feeds that hold something of an exchange that trades now."""
+        wall = self._now()
+        return {
             feed
             for feed, exchanges in self._held().items()
             if any(self._calendar.in_session(exchange, wall) for exchange in exchanges)
         }
-        for feed in self._since.keys() - due:
-            del self._since[feed]
+
+    def _look(self) -> None:
+        now, due, published = self._clock.seconds(), self.due(), self._published()
+        for feed in self._seen.keys() - due:
+            del self._seen[feed]
         self._warned &= due
         for feed in due:
-            silence = now - self._since.setdefault(feed, now)
-            if silence < self._after:
+            count = published.get(feed, 0)
+            before = self._seen.get(feed)
+            if before is None or count > before[0]:
+                self._seen[feed] = (count, now)
                 self._warned.discard(feed)
-            elif feed not in self._warned:
+            elif now - before[1] >= self._after and feed not in self._warned:
                 self._warned.add(feed)
-                self.log.warn("feed {feed}: no tick for {seconds:.0f} s", feed=feed, seconds=silence)
+                self.log.warn("feed {feed}: no tick for {seconds:.0f} s", feed=feed, seconds=now - before[1])

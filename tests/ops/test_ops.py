@@ -1,52 +1,34 @@
-"""The status port, and the word about a silent feed."""
+"""The status port's parts: who is let in, what is measured, the word about a silent feed."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_twisted
-import treq
-from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
+from openalgo_ws.bus.records import pack, topic_for
+from openalgo_ws.ops.histogram import Histogram
+from openalgo_ws.ops.meter import Meter
+from openalgo_ws.ops.probe import Probe
+from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.stale import StaleWatch
-from openalgo_ws.ops.status import StatusServer, status_site
-from tests.gateway.support import record
-
-
-@pytest_twisted.ensureDeferred
-async def test_the_status_port() -> None:
-    state = {"ok": False, "feeds": {}}
-    server = StatusServer(reactor, 0, status_site(reactor, lambda: {"clients": 3}, lambda: state))
-    server.privilegedStartService()
-    server.startService()
-    try:
-        seen: dict[str, Any] = {}
-        for path in ("healthz", "readyz", "api/status", "nothing"):
-            answer = await treq.get(f"http://127.0.0.1:{server.port}/{path}", persistent=False)
-            text = await answer.text()
-            seen[path] = (answer.code, json.loads(text) if answer.code != 404 else None)
-        assert seen["healthz"] == (200, {"ok": True})
-        assert seen["readyz"] == (503, state)
-        assert seen["api/status"] == (200, {"clients": 3})
-        assert seen["nothing"][0] == 404
-    finally:
-        await server.stopService()
+from openalgo_ws.tick import Mode
+from tests.gateway.support import Rig, record
 
 
 class Sink:
     def __init__(self) -> None:
-        self.ticks: list[str] = []
+        self.ticks: list[tuple[str, Any]] = []
+        self.orders: list[str] = []
 
     def publish(self, feed: str, record: Any) -> None:
-        self.ticks.append(feed)
+        self.ticks.append((feed, record))
 
     def publish_order(self, broker: str, user: str, update: dict[str, object]) -> None:
-        self.ticks.append(user)
+        self.orders.append(user)
 
 
 class Calendar:
@@ -70,18 +52,24 @@ def warnings() -> Iterator[list[str]]:
 
 
 def test_a_silent_feed_is_warned_of_once_while_its_exchange_is_open(warnings: list[str]) -> None:
-    clock, sink, calendar = Clock(), Sink(), Calendar()
+    clock, calendar = Clock(), Calendar()
     held = {"alice": {"NSE", "MCX"}, "bob": {"MCX"}}
+    published = {"alice": 0}
     watch = StaleWatch(
-        clock, sink, after=120.0, held=lambda: held, calendar=calendar, now=lambda: clock.seconds()
+        clock,
+        after=120.0,
+        published=lambda: published,
+        held=lambda: held,
+        calendar=calendar,
+        now=clock.seconds,
     )
     watch.startService()
+    assert watch.due() == {"alice"}
     clock.pump([30.0] * 4)
     assert warnings == []
     clock.pump([30.0] * 6)
     assert warnings == ["alice"]
-    watch.publish("alice", record(1.0))
-    assert sink.ticks == ["alice"]
+    published["alice"] += 1
     clock.pump([30.0] * 10)
     assert warnings == ["alice", "alice"]
     calendar.open = False
@@ -89,3 +77,66 @@ def test_a_silent_feed_is_warned_of_once_while_its_exchange_is_open(warnings: li
     assert len(warnings) == 2
     watch.stopService()
     assert clock.getDelayedCalls() == []
+
+
+def test_what_feeds_publish_is_counted_by_mode_and_passed_on() -> None:
+    sink = Sink()
+    meter = Meter(sink)
+    meter.publish("alice", record(1.0))
+    meter.publish("alice", record(1.0, mode=Mode.DEPTH))
+    meter.publish("bob", record(1.0, mode=Mode.QUOTE))
+    meter.publish_order("zerodha", "bob", {})
+    assert meter.ticks == {"alice": [0, 1, 0, 1], "bob": [0, 0, 1, 0]}
+    assert meter.published() == {"alice": 2, "bob": 1}
+    assert [feed for feed, _ in sink.ticks] == ["alice", "alice", "bob"]
+    assert (meter.orders, sink.orders) == (1, ["bob"])
+
+
+def test_a_histogram_counts_as_prometheus_does() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 9.0):
+        histogram.add(value)
+    assert histogram.cumulative() == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]
+    assert histogram.total == 12.0
+
+
+def test_the_pulse_notes_how_late_it_is() -> None:
+    clock = Clock()
+    pulse = Pulse(clock, 0.1)
+    pulse.startService()
+    clock.pump([0.1, 0.1])
+    assert pulse.worst() < 1e-6
+    clock.advance(0.45)
+    assert pulse.worst() == pytest.approx(0.35)
+    assert pulse.worst() == 0.0
+    pulse.stopService()
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_probe_goes_the_way_of_a_tick_and_takes_as_long() -> None:
+    rig, sink = Rig(), Sink()
+    probe = Probe(rig.clock, sink, rig.router, 0.25)
+    probe.startService()
+
+    def arrive() -> None:
+        feed, sent = sink.ticks.pop()
+        rig.router.receive([(topic_for(feed), pack([sent]))])
+
+    rig.clock.advance(0.25)
+    rig.clock.advance(0.1)
+    assert probe.waiting == pytest.approx(0.1)
+    arrive()
+    assert probe.waiting == 0.0
+    assert probe.percentile(0.5) == pytest.approx(0.1)
+    assert probe.fresh() == (pytest.approx(0.1), pytest.approx(0.1))
+    assert probe.fresh() == (None, None)
+    rig.clock.pump([0.25] * 4)
+    assert len(sink.ticks) == 1, "one at a time"
+    rig.clock.pump([0.25] * 50)
+    assert len(sink.ticks) == 2, "one that is lost is sent again"
+    arrive()
+    sink.ticks.clear()
+    assert probe.arrivals == 2
+    probe.stopService()
+    rig.router.stop()
+    assert rig.clock.getDelayedCalls() == []

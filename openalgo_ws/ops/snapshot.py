@@ -1,0 +1,86 @@
+"""``/api/status`` and ``/readyz``: how the server is, as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from openalgo_ws.bus.demand import FeedState
+from openalgo_ws.gateway.session import Session
+from openalgo_ws.ops.sources import Sources
+
+__all__ = ["readiness", "snapshot"]
+
+#: So many clients are listed, those that are furthest behind first.
+_CLIENTS = 200
+
+
+def readiness(sources: Sources) -> dict[str, Any]:
+    """Whether every feed is live, or has nothing to do: none of its exchanges trades now."""
+    feeds = {}
+    ok = True
+    if sources.feeds is not None:
+        due = sources.due()
+        for tag, status in sources.feeds.feed_states().items():
+            live = status.state is FeedState.CONNECTED
+            asleep = not live and tag not in due
+            ok = ok and (live or asleep)
+            feeds[tag] = "asleep" if asleep else status.state.value
+    return {"ok": ok, "feeds": feeds}
+
+
+def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
+    """Everything at ``now``, of a server that ``began`` then (both the reactor's seconds).
+
+    Times are in seconds, but for the latency, which is in milliseconds.
+    """
+    gateway, meter, feeds = sources.gateway, sources.meter, sources.feeds
+    clients = sorted(gateway.clients(), key=lambda session: -session.writer.waiting)
+    due = sources.due()
+    ready = readiness(sources)
+    return {
+        "version": sources.version,
+        "uptime": now - began,
+        "ready": ready["ok"],
+        **gateway.status(),
+        "outboxes": sources.outboxes(),
+        "encoded": sources.encoded(),
+        "deliveries": sources.deliveries(),
+        "bytes_sent": sources.bytes_sent(),
+        "backlog": 0 if sources.bus is None else sources.bus.backlog(),
+        "latency_ms": _latency(sources),
+        "feeds": [
+            {
+                **msgspec.to_builtins(feed),
+                "in_session": feed.tag in due,
+                "ticks": 0 if meter is None else sum(meter.ticks.get(feed.tag, ())),
+            }
+            for feed in (() if feeds is None else feeds.feed_reports())
+        ],
+        "accounts": msgspec.to_builtins([] if feeds is None else feeds.account_reports()),
+        "connections": [_client(sources, session, now) for session in clients[:_CLIENTS]],
+    }
+
+
+def _latency(sources: Sources) -> dict[str, float | None]:
+    probe = sources.probe
+    if probe is None:
+        return {"p50": None, "p99": None}
+    found = {name: probe.percentile(share) for name, share in (("p50", 0.5), ("p99", 0.99))}
+    return {name: None if value is None else round(value * 1000, 3) for name, value in found.items()}
+
+
+def _client(sources: Sources, session: Session, now: float) -> dict[str, Any]:
+    writer = session.writer
+    return {
+        "user": session.user,
+        "address": session.address,
+        "format": session.format,
+        "throttle_ms": session.throttle_ms,
+        "subscriptions": len(session.holdings),
+        "waiting": writer.waiting,
+        "slow": sources.gateway.router.behind(writer),
+        "bytes_sent": writer.bytes_sent,
+        "connected": now - session.since,
+    }

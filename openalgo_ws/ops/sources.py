@@ -1,0 +1,73 @@
+"""What the status port looks at. Everything here is read when somebody asks, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from openalgo_ws.bus.demand import Status
+from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger
+from openalgo_ws.gateway.service import Gateway
+from openalgo_ws.ops.meter import Meter
+from openalgo_ws.ops.probe import FEED as PROBE
+from openalgo_ws.ops.probe import Probe
+from openalgo_ws.ops.pulse import Pulse
+
+__all__ = ["Backlog", "Feeds", "Sources"]
+
+
+class Feeds(Protocol):
+    """The feeds' side: `openalgo_ws.feeds.manager.FeedManager`."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    def feed_states(self) -> dict[str, Status]: ...
+
+    def feed_reports(self) -> list[FeedReport]: ...
+
+    def account_reports(self) -> list[AccountReport]: ...
+
+
+class Backlog(Protocol):
+    """The publisher's side of the bus: `openalgo_ws.bus.zeromq.Publisher`."""
+
+    conflated: int
+
+    def backlog(self) -> int: ...
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a server. Without feeds of its own it has no `feeds`, `bus`, `meter` and `probe`.
+
+    ``due`` names the feeds of which something is held whose exchange trades now.
+    """
+
+    version: str
+    gateway: Gateway
+    pulse: Pulse
+    feeds: Feeds | None = None
+    bus: Backlog | None = None
+    meter: Meter | None = None
+    probe: Probe | None = None
+    due: Callable[[], set[str]] = set
+
+    def deliveries(self) -> int:
+        """Messages with ticks that went to clients, without the probe's."""
+        probes = 0 if self.probe is None else self.probe.arrivals
+        return self.gateway.router.stats.deliveries - probes
+
+    def encoded(self) -> int:
+        """Messages made of ticks, without the probe's."""
+        return sum(told.encoded for (feed, _), told in self.gateway.router.told.items() if feed != PROBE)
+
+    def outboxes(self) -> int:
+        """Outboxes that serve clients, without the probe's."""
+        return self.gateway.router.outboxes() - (self.probe is not None)
+
+    def bytes_sent(self) -> int:
+        """Bytes written to clients, those that are gone included."""
+        clients = self.gateway.clients()
+        return self.gateway.context.tally.bytes_of_gone + sum(one.writer.bytes_sent for one in clients)

@@ -1,0 +1,145 @@
+"""A gateway with its status port, and feeds made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_twisted
+import treq
+from twisted.internet import reactor
+from twisted.internet.task import Clock
+
+from openalgo_ws.bus.demand import FeedState, Status
+from openalgo_ws.config import Settings, load
+from openalgo_ws.feeds.counters import ConnectionCounters
+from openalgo_ws.feeds.report import (
+    AccountReport,
+    ConnectionReport,
+    FeedReport,
+    Ledger,
+    PoolReport,
+)
+from openalgo_ws.ops.meter import Meter
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.service import StatusPort
+from openalgo_ws.ops.sources import Sources
+from tests.gateway.conftest import Server, dial, serve
+
+__all__ = ["dial", "serve"]
+
+#: Shown nowhere but in requests.
+TOKEN = "a token for the status port"
+
+
+class FakeLedger(Ledger):
+    def entries(self) -> list[tuple[str, str, str, ConnectionCounters]]:
+        counters = ConnectionCounters(dials=3, ticks=20)
+        counters.ended["stalled"] = 2
+        return [("alice", "zerodha", "ticker", counters)]
+
+
+class FakeFeeds:
+    """One feed, one account, one connection."""
+
+    def __init__(self) -> None:
+        self.state = FeedState.CONNECTED
+
+    @property
+    def ledger(self) -> Ledger:
+        return FakeLedger()
+
+    def feed_states(self) -> dict[str, Status]:
+        return {"alice": Status("zerodha", self.state)}
+
+    def feed_reports(self) -> list[FeedReport]:
+        return [
+            FeedReport(
+                tag="alice",
+                broker="zerodha",
+                state=self.state,
+                message="",
+                users=["alice"],
+                accounts=("alice",),
+                held=7,
+                exchanges=["NSE"],
+            )
+        ]
+
+    def account_reports(self) -> list[AccountReport]:
+        connection = ConnectionReport(
+            number=0,
+            state="live",
+            message="",
+            instruments=7,
+            load=7,
+            ticks=20,
+            tick_age=1.5,
+            login_age=60.0,
+        )
+        pool = PoolReport(feed="ticker", load=7, capacity=9000, limit=3, connections=[connection])
+        return [AccountReport(account="alice", broker="zerodha", state=self.state, message="", pools=[pool])]
+
+
+class Nowhere:
+    def publish(self, feed: str, record: Any) -> None:
+        """Nobody listens."""
+
+    def publish_order(self, broker: str, user: str, update: dict[str, object]) -> None:
+        """Nobody listens."""
+
+
+class Rig:
+    """A gateway, its status port, and a way to ask it."""
+
+    def __init__(self, server: Server, **environ: str) -> None:
+        self.server = server
+        self.feeds = FakeFeeds()
+        self.meter = Meter(Nowhere())
+        self.due = {"alice"}
+        self.clock = Clock()
+        self.now = 1_700_000_000.0
+        settings: Settings = load({}, {"STATUS_PORT": "0", **environ}, None).settings
+        self.sources = Sources(
+            version="1.2.3",
+            gateway=server.gateway,
+            pulse=Pulse(self.clock),
+            feeds=self.feeds,
+            meter=self.meter,
+            due=lambda: self.due,
+        )
+        self.port = StatusPort(reactor, settings, self.sources, now=lambda: self.now)
+        self.port.privilegedStartService()
+        self.port.startService()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port.server.port}"
+
+    async def get(self, path: str, method: str = "GET", **given: Any) -> tuple[Any, str]:
+        """The response and its text."""
+        answer = await treq.request(
+            method, f"{self.url}{path}", persistent=False, allow_redirects=False, **given
+        )
+        return answer, await answer.text()
+
+    async def json(self, path: str, **given: Any) -> tuple[int, Any]:
+        """The code, and the content."""
+        answer, text = await self.get(path, **given)
+        return answer.code, msgspec.json.decode(text)
+
+
+@pytest.fixture
+def watched(serve: Callable[..., Server]) -> Iterator[Callable[..., Rig]]:
+    """Start a gateway and its status port with these environment variables; they end with the test."""
+    running: list[Rig] = []
+
+    def begin(**environ: str) -> Rig:
+        running.append(Rig(serve(), **environ))
+        return running[-1]
+
+    yield begin
+    for rig in running:
+        pytest_twisted.blockon(rig.port.stopService())
