@@ -33,6 +33,10 @@
     [order_fields]
     product = "NRML"
 
+    # Such fields that depend on the state.
+    [order_fields_when.complete]
+    filled_quantity = 10
+
     # Feeds whose message borders mean nothing (byte streams always are): where the bytes are cut
     # makes no difference, and a damaged byte may damage what follows.
     [streams]

@@ -220,7 +220,10 @@ def test_an_order_update_arrives(subject, status):
         updates = [event for event in events if isinstance(event, OrderUpdate)]
         assert len(updates) == 1
         state = subject.declared.get("order_states", {}).get(status, status)
-        expected = replace(sent, order_status=state, **subject.declared.get("order_fields", {}))
+        fields = subject.declared.get("order_fields", {}) | subject.declared.get("order_fields_when", {}).get(
+            status, {}
+        )
+        expected = replace(sent, order_status=state, **fields)
         assert canonical.resolve(updates[0], subject.instruments()) == expected
 
 

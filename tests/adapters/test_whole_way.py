@@ -179,7 +179,9 @@ async def check_orders(subject: Any, broker: SimulatedBroker, client: Client) ->
         broker.order(an_order(f"{number}", instrument), instrument.token)
     assert message["type"] == "order_update"
     assert message["order_status"] == "complete"
-    assert (message["symbol"], message["exchange"]) == (instrument.symbol, instrument.exchange)
+    told = {"symbol": instrument.symbol, "exchange": instrument.exchange}
+    told |= subject.declared.get("order_fields", {})
+    assert (message["symbol"], message["exchange"]) == (told["symbol"], told["exchange"])
 
 
 def an_order(orderid: str, instrument: Instrument) -> Order:
