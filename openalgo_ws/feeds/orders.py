@@ -9,8 +9,12 @@ import msgspec
 from openalgo_ws.adapter import Order, OrderUpdate
 from openalgo_ws.bus.records import TickSink
 from openalgo_ws.feeds.interfaces import Index
+from openalgo_ws.tick import Instrument
 
 __all__ = ["OrderStream"]
+
+#: Where an order may be, for brokers that don't say.
+_EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCO", "NCDEX", "CRYPTO")
 
 
 class _Seen(msgspec.Struct):
@@ -72,8 +76,8 @@ def _named(update: OrderUpdate, index: Index) -> Order:
     """The order under OpenAlgo's symbol, where the broker gave a token or its own name for it."""
     order = update.order
     if not order.exchange:
-        return order
-    if update.token:
+        instrument = _anywhere(update, index)
+    elif update.token:
         instrument = index.by_token(update.token, order.exchange)
     elif index.lookup(order.symbol, order.exchange) is not None:
         return order
@@ -82,3 +86,12 @@ def _named(update: OrderUpdate, index: Index) -> Order:
     if instrument is None:
         return order
     return msgspec.structs.replace(order, symbol=instrument.symbol, exchange=instrument.exchange)
+
+
+def _anywhere(update: OrderUpdate, index: Index) -> Instrument | None:
+    """The one instrument with that token and, if several have it, that broker's name; None if in doubt."""
+    found = [index.by_token(update.token, exchange) for exchange in _EXCHANGES if update.token]
+    instruments = [instrument for instrument in found if instrument is not None]
+    if len(instruments) > 1:
+        instruments = [one for one in instruments if one.brsymbol == update.order.symbol]
+    return instruments[0] if len(instruments) == 1 else None

@@ -132,6 +132,19 @@ class TestOrders:
         assert rig(symbol="STATE BANK EQ")[0]["symbol"] == "SBIN"
         assert rig(orderid="2", symbol="STATE BANK BE")[0]["symbol"] == "STATE BANK BE"
 
+    def test_named_where_the_broker_does_not_say_the_exchange(self, t) -> None:
+        sink = t.Sink()
+        stream = OrderStream(sink, "toy", "ann")
+        shares = [Instrument("SBIN", "NSE", "42", "SBIN-EQ"), Instrument("TCS", "BSE", "7", "TCS")]
+        index = t.Index([*shares, Instrument("ITC", "NSE", "7", "ITC-EQ")])
+        for number, (token, symbol) in enumerate(
+            [("42", ""), ("7", "TCS"), ("7", "ITC-EQ"), ("7", "X"), ("8", "X"), ("", "X")]
+        ):
+            order = t.order(orderid=f"{number}", symbol=symbol, exchange="")
+            stream.ordered(0, OrderUpdate(order, token), index)
+        named = [(update["symbol"], update["exchange"]) for _, _, update in sink.orders]
+        assert named == [("SBIN", "NSE"), ("TCS", "BSE"), ("ITC", "NSE"), ("X", ""), ("X", ""), ("X", "")]
+
     def test_told_by_two_connections_it_is_published_once(self, rig) -> None:
         assert len(rig(source=0)) == 1
         # Not every connection tells it with the same fields.
