@@ -37,6 +37,7 @@ from openalgo_ws.gateway.context import GatewaySettings
 from openalgo_ws.gateway.keys import KeyChecker
 from openalgo_ws.gateway.limits import Limits
 from openalgo_ws.gateway.listen import EndpointError, endpoint
+from openalgo_ws.gateway.origins import allowed_origins
 from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.log import LoggedService, twistd_observer
 from openalgo_ws.ops.meter import Meter
@@ -181,7 +182,7 @@ class Server(Service):
             limits=_limits(settings),
             describe=self._describe,
             invalidate=invalidate,
-            origins=settings.allowed_origins or ("*",),
+            origins=allowed_origins(settings.allowed_origins, auth_required=settings.auth_required),
             wall_ms=lambda: int(environment.now() * 1000),
             last_values=settings.last_value_seconds,
         )

@@ -85,9 +85,9 @@ class Settings:
         ListOf(Url(("http", "https"))),
         (),
         _LISTEN,
-        "Origins whose pages may connect, such as https://trade.example.com. "
+        "Origins whose pages may connect, such as https://trade.example.com; * stands for any part. "
         "Programs that send no Origin are not affected.",
-        default_text="any",
+        default_text="any; of this machine with AUTH_REQUIRED=false",
     )
     trusted_proxies: tuple[IPNetwork, ...] = setting(
         "WS_TRUSTED_PROXIES",

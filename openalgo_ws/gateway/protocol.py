@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from openalgo_ws.gateway.context import Context
 from openalgo_ws.gateway.formats import FLAT
+from openalgo_ws.gateway.origins import origin_patterns
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.gateway.writer import ClientWriter
 
@@ -191,7 +192,7 @@ class ClientFactory(WebSocketServerFactory):
             closeHandshakeTimeout=1,
             autoPingInterval=settings.ping_interval,
             autoPingTimeout=settings.ping_timeout,
-            allowedOrigins=list(origins),
+            allowedOrigins=origin_patterns(origins),
             allowNullOrigin="*" in origins,
             webStatus=False,
             perMessageCompressionAccept=_accept_compression if settings.compression else None,

@@ -18,6 +18,7 @@ from openalgo_ws.gateway.context import Authenticator, Context, GatewaySettings
 from openalgo_ws.gateway.formats import ENCODERS
 from openalgo_ws.gateway.limits import Limits
 from openalgo_ws.gateway.orders import OrderRelay
+from openalgo_ws.gateway.origins import ANY
 from openalgo_ws.gateway.protocol import ClientFactory
 from openalgo_ws.gateway.router import Router
 from openalgo_ws.gateway.session import Session
@@ -56,7 +57,7 @@ class Gateway(Service):
         limits: Limits,
         describe: Callable[[str | None], Mapping[str, Any]] = lambda broker: {},
         invalidate: Callable[[str], None] = lambda user: None,
-        origins: tuple[str, ...] = ("*",),
+        origins: tuple[str, ...] = ANY,
         wall_ms: Callable[[], int] = lambda: int(time() * 1000),
         last_values: float = 300.0,
     ) -> None:

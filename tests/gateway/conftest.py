@@ -104,6 +104,7 @@ class Server:
         self.invalidated: list[str] = []
         limits = {name: changes.pop(name) for name in Limits.__struct_fields__ if name in changes}
         description = changes.pop("endpoint", "tcp:0:interface=127.0.0.1")
+        origins = changes.pop("origins", ("*",))
         self.gateway = Gateway(
             reactor=reactor,
             endpoints=[endpoint(reactor, description)],
@@ -113,6 +114,7 @@ class Server:
             limits=Limits(**limits),
             describe=lambda broker: {"depth_levels": {"NSE": [5, 20]}},
             invalidate=self.invalidated.append,
+            origins=origins,
         )
         self.gateway.startService()
         self.port: int = self.gateway.addresses()[0].port
