@@ -1,0 +1,373 @@
+"""Groww's socket: NATS inside binary WebSocket messages, whose borders mean nothing; protobuf payloads.
+
+Source: growwapi 1.5.0. One subject carries an instrument's prices, another its book; each message
+may hold but a few of the fields (zero stands for absent), so they are merged, and every message
+gives all that is known. Subjects: ``/ld/eq/nse/price.2885``, ``/ld/fo/bse/book.…``,
+``/ld/indices/nse/price.NIFTY``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from openalgo_adapters._common.values import BadValue, json_object
+from openalgo_adapters._nats import protocol as nats
+from openalgo_adapters._nats.nkey import BadSeed, KeyPair
+from openalgo_adapters.groww import feed_pb2
+from openalgo_adapters.groww.orders import read_order, subjects
+from openalgo_ws.adapter import (
+    Alive,
+    Cause,
+    Change,
+    Dial,
+    Disconnect,
+    Environment,
+    Event,
+    FeedCodec,
+    LoggedIn,
+    LoginFailed,
+    Malformed,
+    Rejected,
+    Reply,
+    Send,
+    Verdict,
+)
+from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick, Wish
+
+__all__ = ["GrowwCodec"]
+
+_PATHS = {
+    "NSE": "eq/nse",
+    "BSE": "eq/bse",
+    "NFO": "fo/nse",
+    "BFO": "fo/bse",
+    "NSE_INDEX": "indices/nse",
+    "BSE_INDEX": "indices/bse",
+}
+#: Orders' numbers are kept apart, so that instruments count from 1.
+_FIRST_ORDER_SID = 900_001
+
+# What is remembered of an instrument, in the order of Tick's fields as far as they go together.
+_LTP, _VOLUME, _AVERAGE, _OI, _UPPER, _LOWER, _TIME, _PLACES = 0, 5, 6, 7, 8, 9, 10, 11
+_QUOTE = slice(1, _TIME)
+_NO_QUOTE = [None] * 9
+_COUNTS = frozenset({_VOLUME, _OI})
+
+#: Numbers from here on are none: they fit no integer of the wire that leads to the clients.
+_TOO_LARGE = 9.2e18
+#: Times below are seconds. (conflict: the documentation shows both.)
+_MILLISECONDS = 1e11
+
+
+class _Held:
+    """A subscribed instrument, the numbers of its subscriptions, and what is known of it."""
+
+    __slots__ = ("book", "book_sid", "instrument", "memory", "price_sid")
+
+    def __init__(self, instrument: Instrument, price_sid: int) -> None:
+        self.instrument = instrument
+        self.price_sid = price_sid
+        self.book_sid: int | None = None
+        self.memory: list[Any] = [None] * _PLACES
+        self.book: Depth | None = None
+
+
+class GrowwCodec(FeedCodec):
+    """One connection; `fetch_socket_token` has been there before."""
+
+    def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
+        self._credentials = credentials
+        self._parser = nats.Parser()
+        self._held: dict[str, _Held] = {}
+        self._routes: dict[bytes, _Held] = {}
+        self._orders = subjects(credentials.get("subscription_id", ""))
+        self._last_sid = 0
+        self._connecting = False
+        self._logged_in = False
+        self._refused: list[Event] = []
+
+    def dial(self) -> Dial:
+        # (conflict: the peer asks for a subprotocol and sends headers; the SDK does neither.)
+        return Dial(url="wss://socket-api.groww.in")
+
+    def heartbeat(self) -> Send:
+        return nats.PING
+
+    # Out
+
+    def change(self, changes: Sequence[Change]) -> list[Send]:
+        sends: list[Send] = []
+        for instrument, _, new in changes:
+            ending = _ending(instrument)
+            if ending is None:
+                self._refused.append(Rejected("the broker does not stream this instrument", (instrument,)))
+                continue
+            held = self._held.get(ending)
+            if held is not None and held.instrument != instrument:
+                if new is not None:
+                    self._refused.append(Rejected("its subject is another instrument's", (instrument,)))
+                continue
+            if new is None:
+                if held is not None:
+                    sends += self._drop(ending, held)
+                continue
+            if held is None:
+                held = self._held[ending] = _Held(instrument, self._next_sid())
+                self._routes[_subject(ending, "price")] = held
+                # (single source: a name that the SDK knows and does not use.)
+                self._routes[_subject(ending, "price_detailed")] = held
+                sends.append(nats.subscribe(_subject(ending, "price"), held.price_sid))
+            sends += self._want_book(ending, held, new)
+        return sends
+
+    def _want_book(self, ending: str, held: _Held, wish: Wish) -> list[Send]:
+        wanted = wish.mode is Mode.DEPTH and not held.instrument.is_index
+        subject = _subject(ending, "book")
+        if wanted and held.book_sid is None:
+            held.book_sid = self._next_sid()
+            self._routes[subject] = held
+            return [nats.subscribe(subject, held.book_sid)]
+        if not wanted and held.book_sid is not None:
+            sid, held.book_sid, held.book = held.book_sid, None, None
+            del self._routes[subject]
+            return [nats.unsubscribe(sid)]
+        return []
+
+    def _drop(self, ending: str, held: _Held) -> list[Send]:
+        del self._held[ending]
+        for kind in ("price", "price_detailed", "book"):
+            self._routes.pop(_subject(ending, kind), None)
+        sids = (held.price_sid, held.book_sid)
+        return [nats.unsubscribe(sid) for sid in sids if sid is not None]
+
+    def _next_sid(self) -> int:
+        self._last_sid += 1
+        return self._last_sid
+
+    # In
+
+    def received(self, data: str | bytes) -> list[Event]:
+        events, self._refused = self._refused, []
+        if isinstance(data, str):
+            events.append(Malformed("a text message"))
+            return events
+        for item in self._parser.feed(data):
+            if type(item) is nats.Message:
+                event = self._message(item)
+                if event is not None:
+                    events.append(event)
+            else:
+                events += self._control(item)
+        return events
+
+    def _control(self, item: nats.Item) -> list[Event]:
+        match item:
+            case nats.Ping():
+                return [Reply(nats.PONG)]
+            case nats.Pong():
+                return self._pong()
+            case nats.Info(text):
+                return self._info(text)
+            case nats.ServerError(text):
+                return [self._error(text)]
+            case nats.Bad(reason):
+                return [Malformed(reason)]
+        return []
+
+    def _info(self, text: bytes) -> list[Event]:
+        """The first one with a nonce is answered with the login; later ones are news of the server."""
+        try:
+            info = json_object(text)
+        except BadValue as problem:
+            return [Malformed(f"INFO: {problem}")]
+        nonce = info.get("nonce")
+        if self._connecting or not isinstance(nonce, str):
+            return [Alive()]
+        try:
+            pair = KeyPair.from_seed(self._credentials.get("nkey_seed", ""))
+        except BadSeed:
+            return [LoginFailed(Verdict(Cause.FATAL, "no key to sign the login with"))]
+        self._connecting = True
+        options = {
+            "echo": True,
+            "headers": True,
+            "jwt": self._credentials.get("socket_token", ""),
+            "lang": "python3",
+            "no_responders": True,
+            "pedantic": False,
+            "protocol": 1,
+            "sig": pair.sign(nonce.encode("utf-8", errors="surrogatepass")),
+            "verbose": False,
+            "version": "2.16.0",
+        }
+        # (conflict: the peer adds the public key and more; the server takes either.)
+        return [Reply(nats.connect(options)), Reply(nats.PING)]
+
+    def _pong(self) -> list[Event]:
+        if self._logged_in or not self._connecting:
+            return [Alive()]
+        self._logged_in = True
+        # The position subject of the same id is left alone: nobody asks for it.
+        return [
+            LoggedIn(),
+            *(
+                Reply(nats.subscribe(subject, _FIRST_ORDER_SID + number))
+                for number, subject in enumerate(self._orders)
+            ),
+        ]
+
+    def _error(self, text: str) -> Event:
+        words = text.lower()
+        if words.startswith("permissions violation"):
+            held = self._routes.get(text.partition('"')[2].rpartition('"')[0].encode())
+            return Rejected("a subject is not allowed", () if held is None else (held.instrument,))
+        verdict = _verdict(words)
+        if verdict is None:
+            return Rejected(text[:200])
+        if self._logged_in:
+            return Disconnect(verdict)
+        return LoginFailed(verdict)
+
+    def _message(self, message: nats.Message) -> Event | None:
+        held = self._routes.get(message.subject)
+        if held is None:
+            return read_order(message.payload) if message.subject in self._orders else None
+        try:
+            response = feed_pb2.Response.FromString(message.payload)
+        except DecodeError:
+            return Malformed("a payload that is no valid protobuf")
+        point = response.WhichOneof("livePoint")
+        if point == "stockLivePrice":
+            known = _merge(held.memory, _price_values(response.stockLivePrice))
+        elif point == "stocksMarketDepth":
+            known = _take_book(held, response.stocksMarketDepth)
+        elif point == "stocksLiveIndices":
+            index = response.stocksLiveIndices
+            known = _merge(held.memory, ((_LTP, index.value), (_TIME, index.tsInMillis)))
+        else:
+            return None
+        if not known:
+            return Malformed("a number that is none")
+        return _tick(held)
+
+
+def _ending(instrument: Instrument) -> str | None:
+    """``eq/nse/{}.2885``: what an instrument's subjects have in common; None if it has none."""
+    path = _PATHS.get(instrument.exchange)
+    token = instrument.token
+    # A blank would end the subject, a dot its last part; stars and arrows stand for others.
+    if path is None or not token or not token.isascii() or not token.isprintable():
+        return None
+    return None if set(token) & set(" .*>{}") else f"{path}/{{}}.{token}"
+
+
+def _subject(ending: str, kind: str) -> bytes:
+    return f"/ld/{ending.format(kind)}".encode()
+
+
+def _verdict(words: str) -> Verdict | None:
+    """What an error of the server says about the connection; None if it goes on."""
+    if "authorization violation" in words or "user authentication" in words:
+        # The socket token is at fault, and the next connection has its own.
+        return Verdict(Cause.TRANSIENT, "the broker refused the socket token")
+    if "stale connection" in words:
+        return Verdict(Cause.TRANSIENT, "the broker missed our answers")
+    if "maximum" in words and "connections" in words:
+        return Verdict(Cause.TOO_MANY, "too many connections", 60.0)
+    return None
+
+
+def _price_values(price: feed_pb2.LivePrice) -> Sequence[tuple[int, float]]:
+    return (
+        (_LTP, price.ltp),
+        (1, price.open),
+        (2, price.high),
+        (3, price.low),
+        (4, price.close),
+        (_VOLUME, price.volume),
+        (_AVERAGE, price.avgPrice),
+        (_OI, price.openInterest),
+        # (single source: by their names; the documentation does not say what they are.)
+        (_UPPER, price.highPriceRange),
+        (_LOWER, price.lowPriceRange),
+        (_TIME, price.tsInMillis),
+    )
+
+
+def _merge(memory: list[Any], values: Sequence[tuple[int, float]]) -> bool:
+    """Take over what is there; False, and nothing is taken over, if a number is none."""
+    new = memory.copy()
+    for place, value in values:
+        if not value:
+            continue
+        # NaN is not below anything.
+        if not -_TOO_LARGE < value < _TOO_LARGE:
+            return False
+        if place == _TIME:
+            new[_TIME] = _milliseconds(value)
+        else:
+            new[place] = int(value) if place in _COUNTS else round(value, 2)
+    memory[:] = new
+    return True
+
+
+def _take_book(held: _Held, message: feed_pb2.MarketDepth) -> bool:
+    buy, sell = _side(message.buyBook), _side(message.sellBook)
+    if buy is None or sell is None or not _merge(held.memory, ((_TIME, message.tsInMillis),)):
+        return False
+    held.book = Depth(buy, sell)
+    return True
+
+
+def _side(book: Mapping[int, feed_pb2.Level]) -> list[Level] | None:
+    """The levels, best first; None if a number is none."""
+    levels = []
+    for key in sorted(book):
+        point = book[key]
+        price, quantity = point.price, point.qty
+        if not (-_TOO_LARGE < price < _TOO_LARGE and -_TOO_LARGE < quantity < _TOO_LARGE):
+            return None
+        if price or quantity:
+            levels.append(Level(round(price, 2), int(quantity)))
+    return levels[:5]
+
+
+def _milliseconds(stamp: float) -> int | None:
+    if stamp <= 0:
+        return None
+    return int(stamp * 1000) if stamp < _MILLISECONDS else int(stamp)
+
+
+def _tick(held: _Held) -> Tick | None:
+    """All that is known; None if that is nothing."""
+    memory, book = held.memory, held.book
+    if book is not None:
+        kind = Mode.DEPTH
+        # Copies, because the next tick may carry the same book.
+        book = Depth(list(book.buy), list(book.sell))
+    elif memory[_QUOTE] != _NO_QUOTE:
+        kind = Mode.QUOTE
+    elif memory[_LTP] is not None:
+        kind = Mode.LTP
+    else:
+        return None
+    ltp, open_, high, low, close, volume, average, oi, upper, lower, stamp = memory
+    return Tick(
+        held.instrument,
+        kind,
+        ltp,
+        open_,
+        high,
+        low,
+        close,
+        volume,
+        avg_trade_price=average,
+        oi=oi,
+        upper_circuit=upper,
+        lower_circuit=lower,
+        exchange_timestamp=stamp,
+        depth=book,
+    )
