@@ -57,13 +57,16 @@ async def test_everything_ticks_again(make_scene: Any, broker: str, fault: str) 
         scene.broker.tear()
     else:
         scene.broker.reset()
-    await scene.ticking(2 + pause_after_close(adapter, scene))
+    # Garbage inside a byte stream can't be skipped: each piece of it costs a connection, and the
+    # pauses between them grow.
+    lost = fault == "garbage" and scene.broker.takes_streams
+    await scene.ticking((6 if lost else 2) + pause_after_close(adapter, scene))
     scene.broker.rate = 0.0
     await scene.run(3)
     assert scene.carried() == before
     assert scene.broker.sockets <= sockets
     dialled = [a for a in scene.broker.journal.since(began) if a.outcome is not Outcome.HTTP]
-    assert len(dialled) <= 3
+    assert len(dialled) <= (6 if lost else 3)
     for one in scene.instruments:
         # Some brokers send whole paise, whatever the instrument.
         published = json.loads(scene.bus.last[one.symbol, one.exchange].body)
