@@ -57,7 +57,9 @@ class Refused(Exception):
 class Client:
     """One connection. ``slow``: its buffers are those of a far client, so that they fill soon."""
 
-    def __init__(self, port: int, key: str, names: Sequence[str], mode: str, options: Any, slow: bool) -> None:
+    def __init__(
+        self, port: int, key: str, names: Sequence[str], mode: str, options: Any, slow: bool
+    ) -> None:
         self.socket = socket.socket()
         if slow:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,7 @@ def plot(title: str, values: Sequence[float], unit: str = "ms") -> str:
         for index in range(201):
             place = index / 200 * steps
             value = percentile(ordered, 1 - 10**-place)
-            points.append(f"{left + place / steps * (width - left - 10):.1f},{y(_log10(value)):.1f}")
+            points.append(f"{left + place / steps * (width - left - 10):.1f},{y(log10(value)):.1f}")
         for step, label in enumerate(("fastest", "90 %", "99 %", "99.9 %", "99.99 %")):
             x = left + step / steps * (width - left - 10)
             anchor = "end" if step == steps else "middle"
@@ -82,29 +84,21 @@ def plot(title: str, values: Sequence[float], unit: str = "ms") -> str:
     return "\n".join((*parts, "</svg>\n"))
 
 
-def _log10(value: float) -> float:
-    from math import log10
-
-    return log10(value)
-
-
 def _decade(value: float, *, up: bool) -> int:
-    from math import ceil, floor
-
-    return ceil(_log10(value) + 1e-9) if up else floor(_log10(value) - 1e-9)
+    return ceil(log10(value) + 1e-9) if up else floor(log10(value) - 1e-9)
 
 
-def write(folder: Path, name: str, figures: Mapping[str, Any], values: Sequence[float], unit: str = "ms") -> None:
+def write(
+    folder: Path, name: str, figures: Mapping[str, Any], values: Sequence[float], unit: str = "ms"
+) -> None:
     """``NAME.json`` with the figures and ``NAME.svg`` with the distribution."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (folder / f"{name}.svg").write_text(plot(name, values, unit), encoding="utf-8")
+    (folder / f"{name}.svg").write_text(plot(name, values), encoding="utf-8")
 
 
 def machine() -> str:
     """The processor's model and how many cores there are."""
-    import os
-
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

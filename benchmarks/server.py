@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,8 +20,10 @@ PEPPER = "only for measuring, thirty-two characters"
 PATIENCE = 10.0
 
 
+@cache
 def cores() -> tuple[int, int]:
-    """The server's core and the load generator's; the same where there is one only."""
+    """The server's core and the load generator's; the same where there is one only. To be asked for the
+    first time before this process confines itself to one of them."""
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[0], allowed[-1]
 
@@ -131,6 +134,10 @@ class Server:
         """CPU seconds of all its threads so far."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def forget_peak(self) -> None:
+        """Begin anew to look for the most memory it has: a start takes more than it needs afterwards."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
 
     def memory(self) -> tuple[float, float]:
         """Resident memory now, and the most it was, in MB."""

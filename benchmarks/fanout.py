@@ -1,0 +1,78 @@
+"""One tick, many clients: what a delivery costs, how late it is, what is lost.
+
+    python benchmarks/fanout.py [--seconds 3] [SCENARIO …]
+
+The gateway (``twistd openalgo-ws``) runs on one core, the load generator on another. README.md tells what
+the scenarios are and how to read the figures. Results go to ``build/bench``: a JSON file and a plot each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+from typing import Any
+
+import figures
+import floor
+import load
+from loadgen import OUTPUT, library
+from scenarios import FANOUT
+from server import Server, cores
+
+#: Of a stalled client; short, so that the end of it is seen.
+SLOW_SECONDS = 3
+
+#: The floor's part of a scenario.
+FLOOR_SECONDS = 1.0
+
+Measured = tuple[dict[str, Any], list[float]]
+
+
+def fanout(name: str, seconds: float) -> Measured:
+    """A scenario of one tick source on the bus and many clients."""
+    scenario = FANOUT[name]
+    settings = {
+        "WS_MAX_CONNECTIONS": "20000",
+        "WS_SLOW_CLIENT_SECONDS": str(SLOW_SECONDS),
+    }
+    with Server(cores()[0], settings) as server:
+        return load.run(name, scenario, server, seconds)
+
+
+SCENARIOS = {**dict.fromkeys(FANOUT, fanout)}
+
+
+def show(found: dict[str, Any]) -> None:
+    rest = {key: value for key, value in found.items() if key not in {"scenario", "what", "machine"}}
+    print(figures.lines(f"{found['scenario']}: {found['what']}", rest), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load in each scenario")
+    asked = parser.parse_args()
+    for unknown in set(asked.scenarios) - set(SCENARIOS):
+        parser.error(f"there is no scenario {unknown}; there are {', '.join(SCENARIOS)}")
+    library()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    machine = figures.machine()
+    server_core, load_core = cores()
+    os.sched_setaffinity(0, {load_core})
+    print(machine + (", server and load on one core" if server_core == load_core else ""))
+    for name in asked.scenarios or SCENARIOS:
+        # Measured anew each time: a machine that is shared changes from minute to minute.
+        ground = floor.measure(FANOUT[name].clients if name in FANOUT else 100, FLOOR_SECONDS, server_core)
+        found, delays = SCENARIOS[name](name, asked.seconds)
+        found |= {"machine": machine, "floor20": ground}
+        cost = found.get("cpu_seconds_per_million")
+        if cost is not None:
+            found["times_floor"] = cost / ground
+        show(found)
+        figures.write(OUTPUT, name, found, delays)
+
+
+if __name__ == "__main__":
+    main()
