@@ -194,13 +194,15 @@ class Server(Service):
         self._gateway = gateway
         self._parts.append(gateway)
         if settings.status_port:
-            status = self._status_port(gateway, feeds, publisher, environment)
+            status = self._status_port(gateway, accounts, demand, feeds, publisher, environment)
             status.privilegedStartService()  # type: ignore[no-untyped-call]
             self._parts.append(status)
 
     def _status_port(
         self,
         gateway: Gateway,
+        accounts: Accounts,
+        demand: Demand,
         feeds: FeedManager | None,
         publisher: Publisher | None,
         environment: SystemEnvironment,
@@ -211,7 +213,9 @@ class Server(Service):
         if publisher is not None:
             probe = Probe(self._reactor, publisher, gateway.router)
             sources = msgspec.structs.replace(sources, meter=self._meter, probe=probe, due=self._stale.due)
-        return StatusPort(self._reactor, self._settings, sources, now=environment.now)
+        return StatusPort(
+            self._reactor, self._settings, sources, keys=accounts, demand=demand, now=environment.now
+        )
 
     def _default_user(self) -> str:
         """Whose feeds serve everybody with AUTH_REQUIRED=false: the only user with a session's."""

@@ -113,6 +113,13 @@ class Accounts(Service):
         assert self._index is not None
         return sorted(self._index.rows)
 
+    async def api_key(self, user_id: str) -> str | None:
+        """A user's key in the clear, None where there is none that can be decrypted."""
+        await self._known()
+        assert self._index is not None
+        row = self._index.rows.get(user_id)
+        return None if row is None else self._vault.decrypt(row.encrypted)
+
     # Broker sessions.
 
     async def session(self, user_id: str, fresh: bool = False) -> AuthRow | None:

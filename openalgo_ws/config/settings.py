@@ -440,6 +440,14 @@ class Settings:
         _OPERATION,
         "TCP port of the status page, /metrics, /healthz, /readyz and /api/status; 0 is none.",
     )
+    websocket_url: str | None = setting(
+        "WEBSOCKET_URL",
+        Url(("ws", "wss")),
+        None,
+        _OPERATION,
+        "Address of the gateway that /api/websocket/config tells browsers, where a proxy gives it another.",
+        default_text="the host that the request names, and WEBSOCKET_PORT",
+    )
     status_host: str = setting(
         "STATUS_HOST",
         Text("ADDRESS", "an address"),

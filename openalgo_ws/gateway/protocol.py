@@ -17,6 +17,7 @@ from openalgo_ws.gateway.context import Context
 from openalgo_ws.gateway.formats import FLAT
 from openalgo_ws.gateway.origins import origin_patterns
 from openalgo_ws.gateway.session import Session
+from openalgo_ws.gateway.tally import Tally
 from openalgo_ws.gateway.writer import ClientWriter
 
 __all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol", "client_address"]
@@ -86,12 +87,12 @@ class ClientProtocol(WebSocketServerProtocol):
     def onOpen(self) -> None:
         """The handshake is through."""
         if self._refusal:
-            self.factory.context.tally.refused[self._refusal] += 1
+            self.factory.tally.refused[self._refusal] += 1
             self.close(4429, self._refusal)
             return
         assert self._writer is not None
         context = self.factory.context
-        context.tally.opened += 1
+        self.factory.tally.opened += 1
         context.router.attach(self._writer)
         self.factory.clients.add(self)
         deflate = self.websocket_extensions_in_use != []
@@ -115,7 +116,7 @@ class ClientProtocol(WebSocketServerProtocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the connection is dropped a second later if the peer does not."""
-        self.factory.context.tally.closed[code] += 1
+        self.factory.tally.closed[code] += 1
         self.sendCloseFrame(code, reason.encode()[:123])
 
     def sendCloseFrame(
@@ -137,7 +138,7 @@ class ClientProtocol(WebSocketServerProtocol):
         self._end_session()
         if self._writer is not None:
             self._writer.close()
-            self.factory.context.tally.bytes_of_gone += self._writer.bytes_sent
+            self.factory.tally.bytes_of_gone += self._writer.bytes_sent
         if self._counted:
             self._counted = False
             self.factory.context.by_address.give(self._address)
@@ -147,7 +148,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def overflowed(self, writer: ClientWriter) -> None:
         """From the writer: too much waits for this client."""
         if self._session is not None:
-            self.factory.context.tally.overflows += 1
+            self.factory.tally.overflows += 1
             self.factory.context.router.overflowed(writer)
 
     def drained(self, writer: ClientWriter) -> None:
@@ -175,9 +176,13 @@ class ClientFactory(WebSocketServerFactory):
     protocol: Any = ClientProtocol
     noisy = False
 
-    def __init__(self, context: Context, *, origins: tuple[str, ...] = ("*",)) -> None:
+    def __init__(
+        self, context: Context, *, origins: tuple[str, ...] = ("*",), tally: Tally | None = None
+    ) -> None:
+        """``tally`` counts these clients, if not the gateway's."""
         super().__init__(protocols=list(SUBPROTOCOLS), reactor=context.reactor)  # type: ignore[no-untyped-call]
         self.context = context
+        self.tally = tally or context.tally
         self.clients: set[ClientProtocol] = set()
         self._waiting: list[Deferred[None]] = []
         settings = context.settings

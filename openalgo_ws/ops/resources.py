@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
 from openalgo_ws.ops.access import Access, Entry
 
-__all__ = ["Document", "Guarded", "Json", "refusal", "show_json"]
+__all__ = ["Answering", "Document", "Guarded", "Json", "refusal", "show_json"]
 
 #: A page of ours runs our scripts only, talks to this server only, and sits in nobody's frame.
 _POLICY = (
@@ -80,6 +83,38 @@ class Json(Resource):
         if not shown.get("ok", True):
             request.setResponseCode(503)
         return show_json(request, shown)
+
+
+class Answering(Resource):
+    """A resource whose answer (a code and the content) is waited for."""
+
+    isLeaf = True
+    log = Logger()
+
+    def __init__(self, answer: Callable[[Request], Awaitable[tuple[int, Any]]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._answer = answer
+
+    def render_GET(self, request: Request) -> int:
+        """The answer, when it is there."""
+
+        async def answer() -> None:
+            code, content = await self._answer(request)
+            request.setResponseCode(code)
+            request.write(show_json(request, content))
+            request.finish()
+
+        def broke(failure: Failure) -> None:
+            if failure.check(CancelledError):
+                return
+            self.log.failure("a request to the status port could not be answered", failure)
+            request.setResponseCode(500)
+            request.finish()
+
+        running = Deferred.fromCoroutine(answer()).addErrback(broke)
+        # Whoever has left wants no answer.
+        request.notifyFinish().addErrback(lambda _: running.cancel())
+        return NOT_DONE_YET
 
 
 class Guarded(Resource):

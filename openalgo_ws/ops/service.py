@@ -6,13 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import globalLogPublisher
 from twisted.web.server import Request
 
+from openalgo_ws.bus.demand import Demand
 from openalgo_ws.config import Settings
 from openalgo_ws.gateway.protocol import client_address
 from openalgo_ws.ops.access import Access
+from openalgo_ws.ops.busiest import Busiest
+from openalgo_ws.ops.events import EventLog
+from openalgo_ws.ops.history import History
+from openalgo_ws.ops.live import LiveFactory
 from openalgo_ws.ops.metrics import Metrics
-from openalgo_ws.ops.site import status_site
+from openalgo_ws.ops.openalgo import Keys, user_names, websocket_config, websocket_key
+from openalgo_ws.ops.site import Contents, status_site
 from openalgo_ws.ops.snapshot import readiness, snapshot
 from openalgo_ws.ops.sources import Sources
 from openalgo_ws.ops.status import StatusServer
@@ -24,24 +32,62 @@ class StatusPort(MultiService):
     """Serves the status of ``sources`` as ``settings`` say. ``now`` gives epoch seconds."""
 
     def __init__(
-        self, reactor: Any, settings: Settings, sources: Sources, *, now: Callable[[], float]
+        self,
+        reactor: Any,
+        settings: Settings,
+        sources: Sources,
+        *,
+        keys: Keys,
+        demand: Demand,
+        now: Callable[[], float],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         began = reactor.seconds()
+        access = Access(settings.admin_token, now, _address_behind(settings))
+        history = History(reactor, sources, now)
+        events = EventLog(globalLogPublisher, now)
+        demand.listen(events)
 
-        def address(request: Request) -> str:
-            peer = str(getattr(request.getClientAddress(), "host", "local"))
-            forwarded = request.getHeader("x-forwarded-for") or ""
-            return client_address(peer, forwarded, settings.trusted_proxies)
+        def status() -> dict[str, Any]:
+            return snapshot(sources, reactor.seconds(), began)
 
-        site = status_site(
-            reactor,
-            Access(settings.admin_token, now, address),
-            ready=lambda: readiness(sources),
-            status=lambda: snapshot(sources, reactor.seconds(), began),
-            metrics=Metrics(sources).text,
+        async def config(request: Request) -> tuple[int, Any]:
+            port = sources.gateway.addresses()[0].port
+            secure = settings.endpoints()[0].startswith("ssl:")
+            return 200, websocket_config(request, settings.websocket_url, port, secure)
+
+        self._live = LiveFactory(
+            sources.gateway.context,
+            status=status,
+            history=history,
+            events=events,
+            busiest=Busiest(reactor, sources.gateway.router.lines),
         )
+        contents = Contents(
+            ready=lambda: readiness(sources),
+            status=status,
+            metrics=Metrics(sources).text,
+            users=lambda request: user_names(access, keys),
+            websocket_config=config,
+            websocket_key=lambda request: websocket_key(request, access, keys),
+            live=self._live,
+        )
+        site = status_site(reactor, access, contents)
         self.server = StatusServer(reactor, settings.status_host, settings.status_port, site)
-        for part in (sources.pulse, sources.probe, self.server):
+        for part in (sources.pulse, sources.probe, history, events, self.server):
             if part is not None:
                 part.setServiceParent(self)  # type: ignore[no-untyped-call]
+
+    def stopService(self) -> Deferred[Any]:
+        """Close the port, and send the open pages away."""
+        stopping = super().stopService()  # type: ignore[no-untyped-call]
+        return DeferredList([stopping, self._live.stop()])
+
+
+def _address_behind(settings: Settings) -> Callable[[Request], str]:
+    def address(request: Request) -> str:
+        peer = str(getattr(request.getClientAddress(), "host", "local"))
+        forwarded = request.getHeader("x-forwarded-for") or ""
+        return client_address(peer, forwarded, settings.trusted_proxies)
+
+    return address

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
+from autobahn.twisted.resource import WebSocketResource
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from openalgo_ws.gateway.protocol import ClientFactory
 from openalgo_ws.ops.access import Access, Entry
 from openalgo_ws.ops.metrics import CONTENT_TYPE
-from openalgo_ws.ops.resources import Document, Guarded, Json, show_json
+from openalgo_ws.ops.pages import Login, Logout, page, static_files
+from openalgo_ws.ops.resources import Answering, Document, Guarded, Json, show_json
 
-__all__ = ["status_site"]
+__all__ = ["Contents", "status_site"]
 
 Read = Callable[[], Mapping[str, Any]]
 
@@ -34,17 +38,37 @@ class _Ready(Json):
         return show_json(request, {"ok": ok})
 
 
-def status_site(
-    reactor: Any, access: Access, *, ready: Read, status: Read, metrics: Callable[[], bytes]
-) -> Site:
-    """``/healthz`` (the process answers), ``/readyz`` (its feeds are live, or nothing trades),
-    ``/metrics`` (Prometheus) and ``/api/status``."""
-    root, api = Resource(), Resource()
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What the paths show."""
+
+    ready: Read
+    status: Read
+    metrics: Callable[[], bytes]
+    users: Callable[[Request], Awaitable[tuple[int, Any]]]
+    websocket_config: Callable[[Request], Awaitable[tuple[int, Any]]]
+    websocket_key: Callable[[Request], Awaitable[tuple[int, Any]]]
+    live: ClientFactory
+
+
+def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
+    """``/`` (the page), ``/healthz`` (the process answers), ``/readyz`` (its feeds are live, or nothing
+    trades), ``/metrics`` (Prometheus) and what is under ``/api``."""
+    root, api, websocket = Resource(), Resource(), Resource()
+    form = page("login.html")
+    root.putChild(b"", Guarded(access, page("index.html"), form))
+    root.putChild(b"login", Login(access, form))
+    root.putChild(b"logout", Logout(access))
+    root.putChild(b"static", static_files())
     root.putChild(b"healthz", Json(lambda: {"ok": True}))
-    root.putChild(b"readyz", _Ready(access, ready))
-    root.putChild(b"metrics", Guarded(access, Document(CONTENT_TYPE, metrics)))
+    root.putChild(b"readyz", _Ready(access, contents.ready))
+    root.putChild(b"metrics", Guarded(access, Document(CONTENT_TYPE, contents.metrics)))
     root.putChild(b"api", api)
-    api.putChild(b"status", Guarded(access, Json(status)))
+    api.putChild(b"status", Guarded(access, Json(contents.status)))
+    api.putChild(b"users", Guarded(access, Answering(contents.users)))
+    api.putChild(b"live", Guarded(access, WebSocketResource(contents.live)))
+    api.putChild(b"websocket", websocket)
+    websocket.putChild(b"config", Guarded(access, Answering(contents.websocket_config)))
+    websocket.putChild(b"apikey", Guarded(access, Answering(contents.websocket_key)))
     site = Site(root, reactor=reactor)
     site.displayTracebacks = False
     site.noisy = False

@@ -54,10 +54,16 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     probe: Probe | None = None
     due: Callable[[], set[str]] = set
 
+    def ticks(self) -> int:
+        """Ticks that came over the bus, without the probe's."""
+        return self.gateway.router.bus_stats.ticks - self._probes()
+
     def deliveries(self) -> int:
         """Messages with ticks that went to clients, without the probe's."""
-        probes = 0 if self.probe is None else self.probe.arrivals
-        return self.gateway.router.stats.deliveries - probes
+        return self.gateway.router.stats.deliveries - self._probes()
+
+    def _probes(self) -> int:
+        return 0 if self.probe is None else self.probe.arrivals
 
     def encoded(self) -> int:
         """Messages made of ticks, without the probe's."""

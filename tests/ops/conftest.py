@@ -34,6 +34,10 @@ __all__ = ["dial", "serve"]
 TOKEN = "a token for the status port"
 
 
+#: Alice's.
+KEY = "the API key of alice"
+
+
 class FakeLedger(Ledger):
     def entries(self) -> list[tuple[str, str, str, ConnectionCounters]]:
         counters = ConnectionCounters(dials=3, ticks=20)
@@ -83,6 +87,16 @@ class FakeFeeds:
         return [AccountReport(account="alice", broker="zerodha", state=self.state, message="", pools=[pool])]
 
 
+class FakeKeys:
+    """Two users, one of whom has a key that can be decrypted."""
+
+    async def users(self) -> list[str]:
+        return ["alice", "bob"]
+
+    async def api_key(self, user_id: str) -> str | None:
+        return KEY if user_id == "alice" else None
+
+
 class Nowhere:
     def publish(self, feed: str, record: Any) -> None:
         """Nobody listens."""
@@ -110,7 +124,14 @@ class Rig:
             meter=self.meter,
             due=lambda: self.due,
         )
-        self.port = StatusPort(reactor, settings, self.sources, now=lambda: self.now)
+        self.port = StatusPort(
+            reactor,
+            settings,
+            self.sources,
+            keys=FakeKeys(),
+            demand=server.demand,
+            now=lambda: self.now,
+        )
         self.port.privilegedStartService()
         self.port.startService()
 
