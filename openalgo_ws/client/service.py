@@ -11,7 +11,7 @@ import msgspec
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectingCancelledError
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -69,6 +69,7 @@ class Client(MultiService):
         self.url = url
         self._handler = handler
         self._protocol: _Protocol | None = None
+        self._closing: list[Deferred[None]] = []
         endpoint = _endpoint(reactor, url, trust_roots)
         factory = _Factory(self, url, reactor=reactor)
         factory.setProtocolOptions(  # type: ignore[no-untyped-call]
@@ -86,10 +87,20 @@ class Client(MultiService):
         )
         self._connector.setServiceParent(self)
 
-    def stopService(self) -> Any:
-        if self._protocol is not None:
+    def stopService(self) -> Deferred[Any]:
+        """Close the connection (1000) and make no other; fires when it is closed."""
+        return self._closed().addCallback(lambda _: maybeDeferred(super(Client, self).stopService))
+
+    def _closed(self) -> Deferred[None]:
+        """Say goodbye, and wait for the server's answer: the connector alone would cut the line before
+        it comes, and the server would see a client that vanished (1006). Autobahn bounds the wait."""
+        done: Deferred[None] = Deferred()
+        if self._protocol is None:
+            done.callback(None)
+        else:
+            self._closing.append(done)
             self._protocol.sendClose(1000)
-        return super().stopService()  # type: ignore[no-untyped-call]
+        return done
 
     def flush(self) -> None:
         """Send what `core` has been told outside of the handler."""
@@ -108,7 +119,7 @@ class Client(MultiService):
         """The connection hands over a message."""
         for event in self.core.received(payload):
             if isinstance(event, AuthenticationFailed):
-                self._connector.stopService()
+                self._closed().addCallback(lambda _: self._connector.stopService())
             self._handler(event)
         self.flush()
 
@@ -116,6 +127,9 @@ class Client(MultiService):
         """The connection is gone, or could not be made."""
         self._protocol = None
         self.core.closed()
+        closing, self._closing = self._closing, []
+        for done in closing:
+            done.callback(None)
         self._handler(Disconnected(reason))
 
 

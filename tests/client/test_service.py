@@ -32,6 +32,7 @@ class Server:
         self.key = key
         self.asked: list[dict[str, Any]] = []
         self.protocol: Any = None
+        self.closed: list[tuple[bool, int]] = []
         server = self
 
         class Protocol(WebSocketServerProtocol):
@@ -40,6 +41,9 @@ class Server:
 
             def onMessage(self, payload: bytes, isBinary: bool) -> None:
                 server.answer(self, json.loads(payload))
+
+            def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+                server.closed.append((wasClean, code))
 
         factory = WebSocketServerFactory()
         factory.protocol = Protocol
@@ -135,6 +139,36 @@ async def test_what_is_subscribed_later_is_sent_by_flush(server: Server) -> None
     await events.next(MarketData)
 
     await client.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_end_is_a_close_handshake(server: Server) -> None:
+    events = Events()
+    client = client_of(server, server.key, events)
+    client.startService()
+    await events.next(Authenticated)
+
+    first, second = client.stopService(), client.stopService()
+    await first
+    await second
+
+    assert server.closed == [(True, 1000)]
+    assert [type(event) for event in events.all] == [Connected, Authenticated, Disconnected]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_does_not_say_goodbye_does_not_hold_the_end_up(server: Server) -> None:
+    events = Events()
+    client = client_of(server, server.key, events)
+    client.startService()
+    await events.next(Authenticated)
+
+    server.protocol.transport.pauseProducing()
+    await client.stopService()
+    server.protocol.transport.resumeProducing()
+
+    assert isinstance(events.all[-1], Disconnected)
+    assert len(server.asked) == 1
 
 
 @pytest_twisted.ensureDeferred
