@@ -8,6 +8,7 @@ CRLF. What is none of it is skipped up to the next CRLF.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -32,6 +33,9 @@ PONG = b"PONG\r\n"
 #: Bytes of a line and of a payload: what is longer is not waited for. What we read is far smaller.
 _MOST_LINE = 64 * 1024
 _MOST_PAYLOAD = 256 * 1024
+
+#: The head of a message as servers write it. Any other that is allowed is read word by word.
+_USUAL = re.compile(rb"MSG ([^ \t\r\n]{1,255}) [^ \t\r\n]{1,20} ([0-9]{1,5})\r\n")
 
 
 class Message(NamedTuple):
@@ -85,6 +89,14 @@ class Parser:
         items: list[Item] = []
         at = 0
         while True:
+            usual = None if self._skipping else _USUAL.match(data, at)
+            if usual is not None:
+                begin = usual.end()
+                end = begin + int(usual[2])
+                if data[end : end + 2] == b"\r\n":
+                    items.append(Message(usual[1], data[begin:end]))
+                    at = end + 2
+                    continue
             end = data.find(b"\r\n", at)
             if self._skipping:
                 if end < 0:

@@ -9,7 +9,6 @@ gives all that is known. Subjects: ``/ld/eq/nse/price.2885``, ``/ld/fo/bse/book.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -50,12 +49,6 @@ _PATHS = {
 #: Orders' numbers are kept apart, so that instruments count from 1.
 _FIRST_ORDER_SID = 900_001
 
-# What is remembered of an instrument, in the order of Tick's fields as far as they go together.
-_LTP, _VOLUME, _AVERAGE, _OI, _UPPER, _LOWER, _TIME, _PLACES = 0, 5, 6, 7, 8, 9, 10, 11
-_QUOTE = slice(1, _TIME)
-_NO_QUOTE = [None] * 9
-_COUNTS = frozenset({_VOLUME, _OI})
-
 #: Numbers from here on are none: they fit no integer of the wire that leads to the clients.
 _TOO_LARGE = 9.2e18
 #: Times below are seconds. (conflict: the documentation shows both.)
@@ -65,13 +58,17 @@ _MILLISECONDS = 1e11
 class _Held:
     """A subscribed instrument, the numbers of its subscriptions, and what is known of it."""
 
-    __slots__ = ("book", "book_sid", "instrument", "memory", "price_sid")
+    __slots__ = ("book", "book_sid", "instrument", "oi", "price_sid", "prices", "stamp", "volume")
 
     def __init__(self, instrument: Instrument, price_sid: int) -> None:
         self.instrument = instrument
         self.price_sid = price_sid
         self.book_sid: int | None = None
-        self.memory: list[Any] = [None] * _PLACES
+        #: As `_prices` gives them.
+        self.prices: list[float | None] = [None] * 8
+        self.volume: int | None = None
+        self.oi: int | None = None
+        self.stamp: int | None = None
         self.book: Depth | None = None
 
 
@@ -241,12 +238,11 @@ class GrowwCodec(FeedCodec):
             return Malformed("a payload that is no valid protobuf")
         point = response.WhichOneof("livePoint")
         if point == "stockLivePrice":
-            known = _merge(held.memory, _price_values(response.stockLivePrice))
+            known = _take_price(held, response.stockLivePrice)
         elif point == "stocksMarketDepth":
             known = _take_book(held, response.stocksMarketDepth)
         elif point == "stocksLiveIndices":
-            index = response.stocksLiveIndices
-            known = _merge(held.memory, ((_LTP, index.value), (_TIME, index.tsInMillis)))
+            known = _take_index(held, response.stocksLiveIndices)
         else:
             return None
         if not known:
@@ -280,81 +276,101 @@ def _verdict(words: str) -> Verdict | None:
     return None
 
 
-def _price_values(price: feed_pb2.LivePrice) -> Sequence[tuple[int, float]]:
+# What a message holds goes into the memory; False, and nothing does, if a number is none.
+# A field that is zero was not sent.
+
+
+def _prices(price: feed_pb2.LivePrice) -> tuple[float, ...]:
     return (
-        (_LTP, price.ltp),
-        (1, price.open),
-        (2, price.high),
-        (3, price.low),
-        (4, price.close),
-        (_VOLUME, price.volume),
-        (_AVERAGE, price.avgPrice),
-        (_OI, price.openInterest),
+        price.ltp,
+        price.open,
+        price.high,
+        price.low,
+        price.close,
+        price.avgPrice,
         # (single source: by their names; the documentation does not say what they are.)
-        (_UPPER, price.highPriceRange),
-        (_LOWER, price.lowPriceRange),
-        (_TIME, price.tsInMillis),
+        price.highPriceRange,
+        price.lowPriceRange,
     )
 
 
-def _merge(memory: list[Any], values: Sequence[tuple[int, float]]) -> bool:
-    """Take over what is there; False, and nothing is taken over, if a number is none."""
-    new = memory.copy()
-    for place, value in values:
-        if not value:
-            continue
-        # NaN is not below anything.
-        if not -_TOO_LARGE < value < _TOO_LARGE:
-            return False
-        if place == _TIME:
-            new[_TIME] = _milliseconds(value)
-        else:
-            new[place] = int(value) if place in _COUNTS else round(value, 2)
-    memory[:] = new
+def _take_price(held: _Held, price: feed_pb2.LivePrice) -> bool:
+    try:
+        # As round(value, 2), and four times as fast.
+        prices = [round(value * 100) / 100 for value in _prices(price)]
+        volume, oi, stamp = int(price.volume), int(price.openInterest), _milliseconds(price.tsInMillis)
+    except (ValueError, OverflowError):
+        return False
+    if not _sane(*prices, volume, oi):
+        return False
+    held.prices = [new or old for new, old in zip(prices, held.prices, strict=True)]
+    held.volume = volume or held.volume
+    held.oi = oi or held.oi
+    held.stamp = stamp or held.stamp
+    return True
+
+
+def _take_index(held: _Held, index: feed_pb2.LiveIndex) -> bool:
+    try:
+        value, stamp = round(index.value * 100) / 100, _milliseconds(index.tsInMillis)
+    except (ValueError, OverflowError):
+        return False
+    if not _sane(value):
+        return False
+    held.prices[0] = value or held.prices[0]
+    held.stamp = stamp or held.stamp
     return True
 
 
 def _take_book(held: _Held, message: feed_pb2.MarketDepth) -> bool:
-    buy, sell = _side(message.buyBook), _side(message.sellBook)
-    if buy is None or sell is None or not _merge(held.memory, ((_TIME, message.tsInMillis),)):
+    try:
+        book = Depth(_side(message.buyBook), _side(message.sellBook))
+        stamp = _milliseconds(message.tsInMillis)
+    except (ValueError, OverflowError):
         return False
-    held.book = Depth(buy, sell)
+    if not all(_sane(level.price, level.quantity) for level in (*book.buy, *book.sell)):
+        return False
+    held.book = book
+    held.stamp = stamp or held.stamp
     return True
 
 
-def _side(book: Mapping[int, feed_pb2.Level]) -> list[Level] | None:
-    """The levels, best first; None if a number is none."""
+def _side(book: Mapping[int, feed_pb2.Level]) -> list[Level]:
+    """The levels, best first. Raises ValueError and OverflowError."""
     levels = []
     for key in sorted(book):
         point = book[key]
         price, quantity = point.price, point.qty
-        if not (-_TOO_LARGE < price < _TOO_LARGE and -_TOO_LARGE < quantity < _TOO_LARGE):
-            return None
         if price or quantity:
-            levels.append(Level(round(price, 2), int(quantity)))
+            levels.append(Level(round(price * 100) / 100, int(quantity)))
     return levels[:5]
 
 
-def _milliseconds(stamp: float) -> int | None:
-    if stamp <= 0:
-        return None
-    return int(stamp * 1000) if stamp < _MILLISECONDS else int(stamp)
+def _sane(*values: float) -> bool:
+    return max(values, default=0.0) < _TOO_LARGE and min(values, default=0.0) > -_TOO_LARGE
+
+
+def _milliseconds(stamp: float) -> int:
+    """0 for no time. Raises ValueError and OverflowError."""
+    whole = int(stamp * 1000) if stamp < _MILLISECONDS else int(stamp)
+    return whole if 0 < whole < _TOO_LARGE else 0
 
 
 def _tick(held: _Held) -> Tick | None:
     """All that is known; None if that is nothing."""
-    memory, book = held.memory, held.book
+    book = held.book
+    ltp, open_, high, low, close, average, upper, lower = held.prices
     if book is not None:
         kind = Mode.DEPTH
         # Copies, because the next tick may carry the same book.
         book = Depth(list(book.buy), list(book.sell))
-    elif memory[_QUOTE] != _NO_QUOTE:
+    elif open_ or high or low or close or average or upper or lower or held.volume or held.oi:
         kind = Mode.QUOTE
-    elif memory[_LTP] is not None:
+    elif ltp:
         kind = Mode.LTP
     else:
         return None
-    ltp, open_, high, low, close, volume, average, oi, upper, lower, stamp = memory
+    # Mostly positional, in the order of Tick's fields: this runs for every tick.
     return Tick(
         held.instrument,
         kind,
@@ -363,11 +379,15 @@ def _tick(held: _Held) -> Tick | None:
         high,
         low,
         close,
-        volume,
-        avg_trade_price=average,
-        oi=oi,
-        upper_circuit=upper,
-        lower_circuit=lower,
-        exchange_timestamp=stamp,
-        depth=book,
+        held.volume,
+        None,
+        average,
+        None,
+        None,
+        held.oi,
+        upper,
+        lower,
+        None,
+        held.stamp,
+        book,
     )

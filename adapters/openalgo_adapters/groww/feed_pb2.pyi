@@ -72,16 +72,14 @@ class MarketDepth(_message.Message):
     def __init__(self, tsInMillis: _Optional[float] = ..., buyBook: _Optional[_Mapping[int, Level]] = ..., sellBook: _Optional[_Mapping[int, Level]] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ("symbol", "stockLivePrice", "stocksMarketDepth", "stocksLiveIndices")
-    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("stockLivePrice", "stocksMarketDepth", "stocksLiveIndices")
     STOCKLIVEPRICE_FIELD_NUMBER: _ClassVar[int]
     STOCKSMARKETDEPTH_FIELD_NUMBER: _ClassVar[int]
     STOCKSLIVEINDICES_FIELD_NUMBER: _ClassVar[int]
-    symbol: str
     stockLivePrice: LivePrice
     stocksMarketDepth: MarketDepth
     stocksLiveIndices: LiveIndex
-    def __init__(self, symbol: _Optional[str] = ..., stockLivePrice: _Optional[_Union[LivePrice, _Mapping]] = ..., stocksMarketDepth: _Optional[_Union[MarketDepth, _Mapping]] = ..., stocksLiveIndices: _Optional[_Union[LiveIndex, _Mapping]] = ...) -> None: ...
+    def __init__(self, stockLivePrice: _Optional[_Union[LivePrice, _Mapping]] = ..., stocksMarketDepth: _Optional[_Union[MarketDepth, _Mapping]] = ..., stocksLiveIndices: _Optional[_Union[LiveIndex, _Mapping]] = ...) -> None: ...
 
 class OrderDetail(_message.Message):
     __slots__ = ("qty", "price", "triggerPrice", "filledQty", "remainingQty", "avgFillPrice", "growwOrderId", "orderStatus", "exchange", "segment", "product", "orderType", "buySell", "remark", "contractId")
