@@ -7,12 +7,12 @@ one per throttle interval; all subscribers of a channel get the same frames at t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from openalgo_ws.gateway.frames import deflated_text_frame, spliced_text_frame, text_frame
+from openalgo_ws.gateway.frames import spliced_text_frame, text_frame
 from openalgo_ws.gateway.ticks import RoutedTick
 from openalgo_ws.tick import Mode
 
@@ -21,7 +21,8 @@ __all__ = ["Channel", "ChannelKey", "Clock", "Encoder", "Form", "Line", "Sink", 
 
 class ChannelKey(msgspec.Struct, frozen=True):
     """What a subscription asks of a line. ``interval`` is the throttle in seconds; ``deflate`` says
-    that the client's messages are compressed."""
+    that the client's messages are compressed; the scales (decimals of prices and quantities) count
+    for the binary format alone."""
 
     mode: Mode
     levels: int
@@ -29,13 +30,16 @@ class ChannelKey(msgspec.Struct, frozen=True):
     broker: str | None
     interval: float
     deflate: bool = False
+    price_scale: int = 0
+    qty_scale: int = 0
 
 
 class Encoder(Protocol):
     """A format: how the payload of a market-data message is made.
 
     Where `head` gives a text, the payload is that text, the tick's ``data`` object and a closing
-    brace, and `whole` is only asked for snapshots.
+    brace, and `whole` is only asked for snapshots. `packer` gives what makes of a payload a frame as
+    outboxes hold it, and `join` makes of the frames of a turn what goes to the socket.
     """
 
     def head(self, line: Line, form: Form) -> bytes | None: ...  # pragma: no cover
@@ -43,6 +47,10 @@ class Encoder(Protocol):
     def whole(
         self, line: Line, form: Form, tick: RoutedTick, snapshot: bool
     ) -> bytes: ...  # pragma: no cover
+
+    def packer(self, deflate: bool) -> Callable[[bytes], bytes]: ...  # pragma: no cover
+
+    def join(self, frames: Sequence[bytes]) -> bytes: ...  # pragma: no cover
 
 
 class Clock(Protocol):
@@ -94,9 +102,12 @@ class Form:
         "broker",
         "channels",
         "head",
+        "join",
         "levels",
         "line",
         "mode",
+        "price_scale",
+        "qty_scale",
         "stats",
     )
 
@@ -105,16 +116,19 @@ class Form:
         self.mode = key.mode
         self.levels = key.levels
         self.broker = key.broker
+        self.price_scale = key.price_scale
+        self.qty_scale = key.qty_scale
         self.channels: dict[float, Channel] = {}
         self.stats = stats
         self.head = encoder.head(line, self)
         self._encoder = encoder
-        self._pack = deflated_text_frame if key.deflate else text_frame
+        self._pack = encoder.packer(key.deflate)
+        self.join = encoder.join
         self._tick: RoutedTick | None = None
         self._frame = b""
 
     def frame(self, tick: RoutedTick) -> bytes:
-        """The tick as a WebSocket frame."""
+        """The tick as outboxes hold it: a WebSocket frame, or in the binary format a record."""
         if tick is self._tick:
             return self._frame
         head = self.head
@@ -295,17 +309,21 @@ class Channel:
 
 
 class Line:
-    """One instrument of one feed: its channels by mode, and its last values."""
+    """One instrument of one feed: its channels by mode, and its last values.
 
-    __slots__ = ("_forms", "_last", "_offers", "_serial", "exchange", "feed", "symbol")
+    ``id`` stands for symbol and exchange in binary records, whatever the feed.
+    """
 
-    def __init__(self, feed: str, symbol: str, exchange: str) -> None:
+    __slots__ = ("_forms", "_last", "_offers", "_serial", "exchange", "feed", "id", "symbol")
+
+    def __init__(self, feed: str, symbol: str, exchange: str, id: int) -> None:
         self.feed = feed
         self.symbol = symbol
         self.exchange = exchange
+        self.id = id
         #: By mode: the `offer` of each channel that such a tick serves.
         self._offers: tuple[tuple[Callable[[RoutedTick, float], None], ...], ...] = ((), (), (), ())
-        self._forms: dict[tuple[Mode, int, str, str | None, bool], Form] = {}
+        self._forms: dict[ChannelKey, Form] = {}
         self._serial = 0
         #: The last tick of each mode, with its place in the order of arrival.
         self._last: list[tuple[int, RoutedTick] | None] = [None, None, None, None]
@@ -334,7 +352,7 @@ class Line:
 
     def channel(self, key: ChannelKey, encoder: Encoder, stats: Stats, clock: Clock) -> Channel:
         """The channel of that key, made if it isn't there."""
-        form_key = (key.mode, key.levels, key.format, key.broker, key.deflate)
+        form_key = msgspec.structs.replace(key, interval=0.0)
         form = self._forms.get(form_key)
         if form is None:
             form = self._forms[form_key] = Form(self, key, encoder, stats)

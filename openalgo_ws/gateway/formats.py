@@ -1,31 +1,46 @@
-"""The formats in which clients take market data: ``openalgo`` (the default) and ``flat``.
+"""The formats in which clients take market data: ``openalgo`` (the default), ``flat``, ``binary``.
 
-Both splice the tick's ready ``data`` text into the message; only ``flat`` has to look inside,
-because its times are ISO 8601 in IST.
+The default splices the tick's ready ``data`` text into the message. ``flat`` has to look inside,
+because its times are ISO 8601 in IST, and ``binary`` makes a record of it. Records become messages
+when they leave: those that go to a client in one turn share as few messages as may be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
 
+from openalgo_ws.encoding.binary import BinaryMarketDataBatch
+from openalgo_ws.encoding.exact import record_of
 from openalgo_ws.gateway.channel import Encoder, Form, Line
+from openalgo_ws.gateway.frames import binary_frame, deflated_text_frame, text_frame
 from openalgo_ws.gateway.ticks import RoutedTick
 
-__all__ = ["ENCODERS", "FLAT", "FORMATS", "OPENALGO", "Flat", "OpenAlgo", "iso_ist"]
+__all__ = ["BINARY", "ENCODERS", "FLAT", "FORMATS", "OPENALGO", "Binary", "Flat", "OpenAlgo", "iso_ist"]
 
 OPENALGO = "openalgo"
 FLAT = "flat"
+BINARY = "binary"
 
 _IST = timezone(timedelta(hours=5, minutes=30))
 _json = msgspec.json.Encoder().encode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class OpenAlgo:
+class _Text:
+    """A message is a text frame; many are sent one after the other."""
+
+    join = staticmethod(b"".join)
+
+    def packer(self, deflate: bool) -> Callable[[bytes], bytes]:
+        """What makes of a payload a frame."""
+        return deflated_text_frame if deflate else text_frame
+
+
+class OpenAlgo(_Text):
     """``{"type":"market_data","symbol":…,"data":{…}}`` (client protocol 1.3)."""
 
     def head(self, line: Line, form: Form) -> bytes:
@@ -45,7 +60,7 @@ class OpenAlgo:
         return self.head(line, form) + tick.data(form.mode, form.levels) + end
 
 
-class Flat:
+class Flat(_Text):
     """``{"symbol":…,"exchange":…,"ltp":…,"timestamp":"…+05:30",…}`` (client protocol 1.4)."""
 
     def head(self, line: Line, form: Form) -> None:
@@ -66,6 +81,37 @@ class Flat:
         return _json(message)
 
 
+class Binary:
+    """Records of fixed size (client protocol 1.5).
+
+    They are never compressed: the extension leaves that open for each message, and it would have to be
+    done for each outbox instead of once.
+    """
+
+    def head(self, line: Line, form: Form) -> None:
+        """There is nothing to splice."""
+
+    def whole(self, line: Line, form: Form, tick: RoutedTick, snapshot: bool) -> bytes:
+        """The record."""
+        record = record_of(
+            tick.data(form.mode, form.levels),
+            line.id,
+            form.mode,
+            price_scale=form.price_scale,
+            qty_scale=form.qty_scale,
+            snapshot=snapshot,
+        )
+        return record.pack()
+
+    def packer(self, deflate: bool) -> Callable[[bytes], bytes]:
+        """A record stays one until it leaves."""
+        return bytes
+
+    def join(self, frames: Sequence[bytes]) -> bytes:
+        """A message for each run of records of one size."""
+        return b"".join(map(binary_frame, BinaryMarketDataBatch.split(frames)))
+
+
 def iso_ist(epoch_ms: float) -> str | float:
     """Epoch milliseconds as ISO 8601 in IST; whole seconds without a fraction.
 
@@ -78,7 +124,7 @@ def iso_ist(epoch_ms: float) -> str | float:
     return moment.isoformat(timespec="milliseconds" if epoch_ms % 1000 else "seconds")
 
 
-ENCODERS: Mapping[str, Encoder] = {OPENALGO: OpenAlgo(), FLAT: Flat()}
+ENCODERS: Mapping[str, Encoder] = {OPENALGO: OpenAlgo(), FLAT: Flat(), BINARY: Binary()}
 
 #: Formats a client may ask for.
 FORMATS = tuple(ENCODERS)

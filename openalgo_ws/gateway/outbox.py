@@ -23,7 +23,7 @@ _PORTION = 64 * 1024
 class Outbox:
     """Frames of this turn, and whom they go to."""
 
-    __slots__ = ("_kept", "behind", "channels", "frames", "shared_key", "writers")
+    __slots__ = ("_join", "_kept", "behind", "channels", "frames", "shared_key", "writers")
 
     def __init__(self, writers: Iterable[ClientWriter], channels: Iterable[Channel] = ()) -> None:
         self.frames: list[bytes] = []
@@ -35,13 +35,20 @@ class Outbox:
         #: Under which set of channels it is shared, if it is.
         self.shared_key: frozenset[Channel] | None = None
         self._kept: dict[Channel, RoutedTick] = {}
+        #: A client has one format for all that it holds, and so have those that share an outbox.
+        self._join = next((channel.form.join for channel in self.channels), b"".join)
+
+    def hold(self, channel: Channel) -> None:
+        """One channel more."""
+        self.channels[channel] = None
+        self._join = channel.form.join
 
     def flush(self) -> int:
         """Write this turn's frames to every client; how many messages that were."""
         frames = self.frames
         messages = len(frames) * len(self.writers)
         if frames:
-            data = b"".join(frames)
+            data = self._join(frames)
             frames.clear()
             # A copy: a client that overflows now leaves a shared outbox in the middle of this.
             for writer in tuple(self.writers):
@@ -84,7 +91,7 @@ class Outbox:
                 channel.form.stats.deliveries += 1
                 frames.append(frame)
                 size += len(frame)
-            writer.write(b"".join(frames))
+            writer.write(self._join(frames))
         if kept or writer.paused:
             return False
         self.behind = False

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.logger import Logger
 
 from openalgo_ws.gateway.context import Context
-from openalgo_ws.gateway.formats import FLAT
+from openalgo_ws.gateway.formats import BINARY, FLAT
 from openalgo_ws.gateway.origins import origin_patterns
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.gateway.tally import Tally
@@ -23,7 +23,7 @@ from openalgo_ws.gateway.writer import ClientWriter
 __all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol", "client_address"]
 
 #: WebSocket subprotocol → the format it stands for.
-SUBPROTOCOLS = {"openalgo.flat": FLAT}
+SUBPROTOCOLS = {"openalgo.flat": FLAT, "openalgo.binary.v1": BINARY}
 
 #: TCP connections that may be in the middle of their handshake beyond the connection cap.
 _HANDSHAKES = 256

@@ -18,6 +18,7 @@ from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import TICKS_PREFIX, tag_of, unpack
 from openalgo_ws.bus.topics import market_topics, parse_market_topic
 from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Line, Sink, Stats
+from openalgo_ws.gateway.ids import Ids
 from openalgo_ws.gateway.outbox import Outbox
 from openalgo_ws.gateway.throttle import ThrottleClock
 from openalgo_ws.gateway.ticks import read_foreign
@@ -72,6 +73,7 @@ class Router:
         self._linger = linger
         self._clock = ThrottleClock(reactor, self.flush)
         self._own: dict[str, dict[tuple[str, str], Line]] = {}
+        self._ids = Ids()
         self._foreign: dict[bytes, tuple[Line, Mode]] = {}
         self._outboxes: dict[ClientWriter, Outbox] = {}
         self._shared: dict[frozenset[Channel], Outbox] = {}
@@ -175,7 +177,7 @@ class Router:
         outbox = self._private(writer)
         if channel in outbox.channels:
             return channel
-        outbox.channels[channel] = None
+        outbox.hold(channel)
         last = line.last(key.mode)
         if last is None:
             channel.add(outbox, None)
@@ -227,7 +229,8 @@ class Router:
         lines = self._own.setdefault(feed, {})
         line = lines.get((symbol, exchange))
         if line is None:
-            line = lines[symbol, exchange] = Line(feed, symbol, exchange)
+            line = Line(feed, symbol, exchange, self._ids.take(symbol, exchange))
+            lines[symbol, exchange] = line
             if feed == UNTAGGED:
                 for topic, mode in market_topics(exchange, symbol):
                     self._foreign[topic] = (line, mode)
@@ -254,6 +257,7 @@ class Router:
             del self._idle[line]
             lines = self._own[line.feed]
             del lines[line.symbol, line.exchange]
+            self._ids.give(line.symbol, line.exchange)
             if not lines:
                 del self._own[line.feed]
             if line.feed == UNTAGGED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from openalgo_ws.bus.demand import Denied, Granted, Hold, Want
 from openalgo_ws.gateway.channel import ChannelKey
+from openalgo_ws.gateway.formats import BINARY
 from openalgo_ws.gateway.holdings import Held
 from openalgo_ws.gateway.replies import error, overall
 from openalgo_ws.gateway.requests import Item, ItemError, Simple, Subscribe, Unsubscribe
@@ -69,8 +70,8 @@ class Subscriptions:
                     item.symbol, item.exchange, granted.code, granted.message, granted.broker
                 )
             else:
-                self._hold(item, granted, interval)
-                answers[index] = self._success(item, granted)
+                held = self._hold(item, granted, interval)
+                answers[index] = self._success(item, granted, held)
         self._reply(request, [answer for answer in answers if answer is not None])
         session.context.router.flush_client(session.writer)
 
@@ -128,7 +129,7 @@ class Subscriptions:
         session = self._session
         session.context.demand.release([held.hold for held in session.holdings.take_all()])
 
-    def _hold(self, item: Item, granted: Granted, interval: float) -> None:
+    def _hold(self, item: Item, granted: Granted, interval: float) -> Held:
         session = self._session
         router = session.context.router
         key = ChannelKey(
@@ -138,14 +139,17 @@ class Subscriptions:
             granted.broker if granted.broker is not None else session.broker,
             interval,
             session.deflate,
+            *((granted.price_scale, granted.qty_scale) if session.format == BINARY else ()),
         )
         channel = router.subscribe(session.writer, granted.feed, item.symbol, item.exchange, key)
         hold = _hold(item, granted)
-        old = session.holdings.put(Held(hold, channel, key.broker, granted.price_scale, granted.qty_scale))
+        held = Held(hold, channel, key.broker, granted.price_scale, granted.qty_scale)
+        old = session.holdings.put(held)
         if old is not None:
             if old.channel is not channel:
                 router.unsubscribe(session.writer, old.channel)
             session.context.demand.release([old.hold])
+        return held
 
     def _release(self, taken: Sequence[Held]) -> None:
         session = self._session
@@ -160,7 +164,7 @@ class Subscriptions:
         wanted = session.throttle_ms if asked_ms is None else asked_ms
         return max(wanted, session.context.settings.throttle_floor_ms) / 1000
 
-    def _success(self, item: Item, granted: Granted) -> Entry:
+    def _success(self, item: Item, granted: Granted, held: Held) -> Entry:
         entry: Entry = {
             "symbol": item.symbol,
             "exchange": item.exchange,
@@ -171,6 +175,10 @@ class Subscriptions:
         }
         if granted.pending:
             entry["pending"] = True
+        if self._session.format == BINARY:
+            entry["id"] = held.channel.form.line.id
+            entry["price_scale"] = held.price_scale
+            entry["qty_scale"] = held.qty_scale
         return entry
 
     def _refusal(

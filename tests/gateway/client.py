@@ -14,6 +14,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, wrapClientTLS
 
+from openalgo_ws.encoding.binary import BinaryMarketDataBatch
+
 TIMEOUT = 10
 SCHEMA = Draft202012Validator(
     json.loads((Path(__file__).parents[2] / "docs" / "protocol.schema.json").read_text())
@@ -33,16 +35,16 @@ class Client(WebSocketClientProtocol):
         self.reason: str | None = None
         self.pongs = 0
         self._checked = 0
-        self._arrived: deque[dict[str, Any]] = deque()
-        self._waiting: deque[Deferred[dict[str, Any]]] = deque()
+        self._arrived: deque[Any] = deque()
+        self._waiting: deque[Deferred[Any]] = deque()
         self._gone: Deferred[None] = Deferred()
 
     def onOpen(self) -> None:
         self.opened.callback(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        message = json.loads(payload)
-        if "type" in message and self._checked < 100:
+        message = BinaryMarketDataBatch(payload) if isBinary else json.loads(payload)
+        if not isBinary and "type" in message and self._checked < 100:
             # Everything but the flat format's own shapes; a flood is a flood of the same.
             self._checked += 1
             SCHEMA.validate(message)
@@ -66,9 +68,9 @@ class Client(WebSocketClientProtocol):
     def request(self, **request: Any) -> None:
         self.sendMessage(json.dumps(request).encode())
 
-    def next(self) -> Deferred[dict[str, Any]]:
+    def next(self) -> Deferred[Any]:
         """The next message."""
-        arrived: Deferred[dict[str, Any]] = Deferred()
+        arrived: Deferred[Any] = Deferred()
         if self._arrived:
             arrived.callback(self._arrived.popleft())
         elif self.code is not None:

@@ -355,7 +355,7 @@ async def test_information(server, dial) -> None:
         "count": 2,
     }
     info = await client.ask(action="server_info")
-    assert info["formats"] == ["openalgo", "flat"]
+    assert info["formats"] == ["openalgo", "flat", "binary"]
     assert info["depth_levels"] == {"NSE": [5, 20]}
     assert info["limits"]["message_bytes"] == 65536
 
