@@ -5,16 +5,18 @@
     client.startService()
 
 ``handler`` is called with every event. A lost connection is made again, and what was subscribed is
-subscribed again.
+subscribed again. ``binary=True`` takes market data in the binary format: fewer bytes, the same events.
 """
 
 from openalgo_ws.client.core import (
     Authenticated,
     AuthenticationFailed,
+    Batch,
     ClientCore,
     Event,
     Malformed,
     MarketData,
+    Named,
     Notice,
     ServerError,
     Subscribed,
@@ -26,6 +28,7 @@ from openalgo_ws.client.service import Client, Connected, Disconnected
 __all__ = [
     "Authenticated",
     "AuthenticationFailed",
+    "Batch",
     "Client",
     "ClientCore",
     "Connected",
@@ -33,6 +36,7 @@ __all__ = [
     "Event",
     "Malformed",
     "MarketData",
+    "Named",
     "Notice",
     "ServerError",
     "Subscribed",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
 
 from openalgo_ws.config import Secret
+from openalgo_ws.encoding.binary import BinaryFormatError, BinaryMarketData, BinaryMarketDataBatch
+from openalgo_ws.encoding.exact import data_of
 from openalgo_ws.tick import Mode, Wish
 
 __all__ = [
     "Authenticated",
     "AuthenticationFailed",
+    "Batch",
     "ClientCore",
     "Event",
     "Malformed",
     "MarketData",
+    "Named",
     "Notice",
     "ServerError",
     "Subscribed",
@@ -75,6 +79,21 @@ class MarketData(msgspec.Struct, frozen=True):
     snapshot: bool
 
 
+class Named(msgspec.Struct, frozen=True):
+    """What an id of the binary format stands for."""
+
+    symbol: str
+    exchange: str
+    broker: str | None
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """A message of the binary format as it came: iterate over it, or take ``records.array()`` for
+    NumPy. `ClientCore.names` tells what the ids stand for."""
+
+    records: BinaryMarketDataBatch
+
+
 class Notice(msgspec.Struct, frozen=True):
     """The feed changed its state."""
 
@@ -104,6 +123,7 @@ Event = (
     | Subscribed
     | SubscriptionFailed
     | MarketData
+    | Batch
     | Notice
     | ServerError
     | Malformed
@@ -130,14 +150,22 @@ def parse_symbol(text: str) -> tuple[str, str]:
 class ClientCore:
     """One client's session, over as many connections as it takes.
 
-    `opened` begins a connection and `closed` ends it; `received` takes a text frame and returns its
-    events; `to_send` hands out the text frames to be sent, in order. It holds what is subscribed, so
-    that a new connection begins where the last one ended.
+    `opened` begins a connection and `closed` ends it; `received` takes a text frame, `received_binary`
+    a binary one, and both return its events; `to_send` hands out the text frames to be sent, in order.
+    It holds what is subscribed, so that a new connection begins where the last one ended.
+
+    ``binary`` asks for market data in the binary format. The events are the same, or, with
+    ``batches``, a `Batch` for each message.
     """
 
-    def __init__(self, api_key: Secret, *, notices: bool = True) -> None:
+    def __init__(
+        self, api_key: Secret, *, notices: bool = True, binary: bool = False, batches: bool = False
+    ) -> None:
         self._api_key = api_key
         self._notices = notices
+        self._binary = binary or batches
+        self._batches = batches
+        self._names: dict[int, Named] = {}
         self._wanted: dict[tuple[str, str, Mode], _Wanted] = {}
         self._outgoing: list[str] = []
         self._authenticated = False
@@ -152,6 +180,11 @@ class ClientCore:
         """What is subscribed, or will be: (exchange, symbol, mode)."""
         return list(self._wanted)
 
+    @property
+    def names(self) -> Mapping[int, Named]:
+        """What the ids in the records of this connection stand for."""
+        return self._names
+
     def to_send(self) -> list[str]:
         """The frames to send now; they are handed out once."""
         frames, self._outgoing = self._outgoing, []
@@ -161,7 +194,9 @@ class ClientCore:
         """A connection is open."""
         self._outgoing.clear()
         self._authenticated = False
-        self._send(action="authenticate", api_key=self._api_key.reveal(), notices=self._notices)
+        self._names.clear()
+        extra = {"format": "binary"} if self._binary else {}
+        self._send(action="authenticate", api_key=self._api_key.reveal(), notices=self._notices, **extra)
 
     def closed(self) -> None:
         """The connection is gone."""
@@ -211,6 +246,27 @@ class ClientCore:
             kind = str(message.get("type"))[:40]
             return [Malformed(f"a message of type {kind!r} lacks what it must have ({error!r})")]
 
+    def received_binary(self, frame: bytes) -> list[Event]:
+        """The events of one binary frame. Never raises, whatever came."""
+        try:
+            batch = BinaryMarketDataBatch(frame)
+            if self._batches:
+                return [Batch(batch)]
+            return [self._told(record) for record in batch]
+        except BinaryFormatError as error:
+            return [Malformed(f"the server sent a binary message that is none: {error}")]
+
+    def _told(self, record: BinaryMarketData) -> Event:
+        name = self._names.get(record.id)
+        if name is None:
+            return Malformed(f"the server sent market data of an id that it has not named ({record.id})")
+        try:
+            mode = Mode(record.mode)
+        except ValueError:
+            return Malformed(f"the server sent market data of an unknown mode ({record.mode})")
+        data = data_of(record)
+        return MarketData(name.symbol, name.exchange, mode, name.broker, data, record.snapshot)
+
     def _events(self, message: dict[str, Any]) -> list[Event]:
         kind = message.get("type")
         if kind == "market_data":
@@ -244,6 +300,8 @@ class ClientCore:
             for mode in Mode:
                 self._wanted.pop((exchange, symbol, mode), None)
             return SubscriptionFailed(symbol, exchange, str(entry["code"]), str(entry["message"]))
+        if "id" in entry:
+            self._names[int(entry["id"])] = Named(symbol, exchange, entry.get("broker"))
         pending = entry.get("pending") is True
         return Subscribed(symbol, exchange, _MODES[entry["mode"]], entry.get("depth"), pending)
 

@@ -49,9 +49,9 @@ class Client(MultiService):
 
     ``url`` is ``ws://…`` or ``wss://…``. ``trust_roots`` is PEM text of the authorities to trust
     instead of the platform's. ``retry`` gives the seconds to wait before the n-th attempt in a row
-    (default: 1.5 s, growing to 30 s, with jitter). ``handler`` is called with every event, on the
-    reactor thread. After `AuthenticationFailed` no new connection is made. ValueError for a URL of
-    another kind.
+    (default: 1.5 s, growing to 30 s, with jitter). ``binary`` and ``batches`` are `ClientCore`'s.
+    ``handler`` is called with every event, on the reactor thread. After `AuthenticationFailed` no new
+    connection is made. ValueError for a URL of another kind.
     """
 
     def __init__(
@@ -63,9 +63,11 @@ class Client(MultiService):
         *,
         trust_roots: str | None = None,
         retry: Callable[[int], float] | None = None,
+        binary: bool = False,
+        batches: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.core = ClientCore(api_key)
+        self.core = ClientCore(api_key, binary=binary, batches=batches)
         self.url = url
         self._handler = handler
         self._protocol: _Protocol | None = None
@@ -115,9 +117,10 @@ class Client(MultiService):
         self.core.opened()
         self.flush()
 
-    def received(self, payload: bytes) -> None:
+    def received(self, payload: bytes, binary: bool) -> None:
         """The connection hands over a message."""
-        for event in self.core.received(payload):
+        read = self.core.received_binary if binary else self.core.received
+        for event in read(payload):
             if isinstance(event, AuthenticationFailed):
                 self._closed().addCallback(lambda _: self._connector.stopService())
             self._handler(event)
@@ -155,7 +158,7 @@ class _Protocol(WebSocketClientProtocol):
         self._client.opened(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:
-        self._client.received(payload)
+        self._client.received(payload, isBinary)
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
         self._client.closed(f"{reason or 'the server closed the connection'} (code {code})")
