@@ -6,6 +6,7 @@ from collections.abc import Collection
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
+import txaio
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
@@ -19,6 +20,7 @@ from openalgo_ws.gateway.origins import origin_patterns
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.gateway.tally import Tally
 from openalgo_ws.gateway.writer import ClientWriter
+from openalgo_ws.log import RateLimitedLog
 
 __all__ = ["SUBPROTOCOLS", "ClientFactory", "ClientProtocol", "client_address"]
 
@@ -27,12 +29,17 @@ SUBPROTOCOLS = {"openalgo.flat": FLAT, "openalgo.binary.v1": BINARY}
 
 #: TCP connections that may be in the middle of their handshake beyond the connection cap.
 _HANDSHAKES = 256
+#: Longest request for a WebSocket, with its headers (bytes).
+_LONGEST_REQUEST = 16 * 1024
+
+#: Autobahn logs whole requests, with the keys in them, when its level is turned up.
+_SILENT = txaio.make_logger(level="none")  # type: ignore[attr-defined]
 
 
 class ClientProtocol(WebSocketServerProtocol):
     """One client's connection. Its session begins when the handshake is through."""
 
-    log = Logger()
+    log = _SILENT
 
     factory: ClientFactory
     _writer: ClientWriter | None = None
@@ -55,6 +62,22 @@ class ClientProtocol(WebSocketServerProtocol):
         # Autobahn's own attempt comes before its options are there, and is swallowed.
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """From the transport. A request that does not end would be kept for as long as it is sent."""
+        super().dataReceived(data)
+        if self.state == self.STATE_CONNECTING and len(self.data) > _LONGEST_REQUEST:
+            self.failHandshake("The request is too long", 431)
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """What came is no request for a WebSocket, or it may not have one. ``reason`` may repeat
+        what the client sent: it is told to the client alone."""
+        self.factory.events.info(
+            "a request for a WebSocket from {client} was refused ({code})",
+            client=_host(self.transport),
+            code=code,
+        )
+        super().failHandshake(reason, code, responseHeaders)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Autobahn's only way to the wire: it goes through the writer like everything else."""
@@ -174,6 +197,7 @@ class ClientFactory(WebSocketServerFactory):
     """Makes client connections, and knows them all."""
 
     protocol: Any = ClientProtocol
+    log = _SILENT
     noisy = False
 
     def __init__(
@@ -184,6 +208,7 @@ class ClientFactory(WebSocketServerFactory):
         self.context = context
         self.tally = tally or context.tally
         self.clients: set[ClientProtocol] = set()
+        self.events = RateLimitedLog(Logger(), context.reactor)
         self._waiting: list[Deferred[None]] = []
         settings = context.settings
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
