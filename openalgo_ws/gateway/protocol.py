@@ -72,7 +72,7 @@ class ClientProtocol(WebSocketServerProtocol):
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         """What came is no request for a WebSocket, or it may not have one. ``reason`` may repeat
         what the client sent: it is told to the client alone."""
-        self.factory.events.info(
+        self.factory.refusals.info(
             "a request for a WebSocket from {client} was refused ({code})",
             client=_host(self.transport),
             code=code,
@@ -208,7 +208,7 @@ class ClientFactory(WebSocketServerFactory):
         self.context = context
         self.tally = tally or context.tally
         self.clients: set[ClientProtocol] = set()
-        self.events = RateLimitedLog(Logger(), context.reactor)
+        self.refusals = RateLimitedLog(Logger(), context.reactor)
         self._waiting: list[Deferred[None]] = []
         settings = context.settings
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
