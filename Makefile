@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint format bench bench-codecs storm clean lock
+.PHONY: run test faults sdk test-lowest lint format bench bench-codecs storm screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -38,6 +38,10 @@ bench-codecs: $(STAMP)
 # A minute of disconnects; fails if a client has not the latest value of every symbol at the end.
 storm: $(STAMP)
 	$(BIN)/python benchmarks/storm.py
+
+# The pictures of the status page in the documentation; needs Chromium.
+screenshots: $(STAMP)
+	OPENALGO_WS_SCREENSHOTS=docs/images $(BIN)/pytest tests/ops/test_chromium.py
 
 # Environments for the brokers' own SDKs, which tests/sdk connects to the simulators.
 sdk: $(STAMP)

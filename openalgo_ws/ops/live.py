@@ -14,8 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from autobahn.twisted.resource import WebSocketResource
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.defer import Deferred
+from twisted.web.server import Request
 
 from openalgo_ws.gateway.context import Authenticated, Context
 from openalgo_ws.gateway.protocol import ClientFactory, ClientProtocol
@@ -26,7 +28,7 @@ from openalgo_ws.ops.busiest import Busiest
 from openalgo_ws.ops.events import EventLog
 from openalgo_ws.ops.history import History
 
-__all__ = ["LiveFactory", "LiveProtocol"]
+__all__ = ["LiveFactory", "LiveProtocol", "LiveResource"]
 
 #: Pages that may be open at a time.
 _PAGES = 20
@@ -76,6 +78,16 @@ class LiveProtocol(ClientProtocol):
         if new and session is not None and not session.writer.paused:
             self._told = new[-1].number
             session.send_text(msgspec.json.encode({"type": "events", "events": new}))
+
+
+class LiveResource(WebSocketResource):
+    """Hands a request that was let in over to Autobahn, which may log it: without what let it in."""
+
+    def render(self, request: Request) -> Any:
+        """Take the connection over."""
+        for name in (b"authorization", b"cookie"):
+            request.requestHeaders.removeHeader(name)
+        return super().render(request)  # type: ignore[no-untyped-call]
 
 
 class LiveFactory(ClientFactory):

@@ -44,9 +44,9 @@ class StatusPort(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         began = reactor.seconds()
         access = Access(settings.admin_token, now, _address_behind(settings))
-        history = History(reactor, sources, now)
-        events = EventLog(globalLogPublisher, now)
-        demand.listen(events)
+        self.history = History(reactor, sources, now)
+        self.events = EventLog(globalLogPublisher, now)
+        demand.listen(self.events)
 
         def status() -> dict[str, Any]:
             return snapshot(sources, reactor.seconds(), began)
@@ -59,8 +59,8 @@ class StatusPort(MultiService):
         self._live = LiveFactory(
             sources.gateway.context,
             status=status,
-            history=history,
-            events=events,
+            history=self.history,
+            events=self.events,
             busiest=Busiest(reactor, sources.gateway.router.lines),
         )
         contents = Contents(
@@ -74,7 +74,7 @@ class StatusPort(MultiService):
         )
         site = status_site(reactor, access, contents)
         self.server = StatusServer(reactor, settings.status_host, settings.status_port, site)
-        for part in (sources.pulse, sources.probe, history, events, self.server):
+        for part in (sources.pulse, sources.probe, self.history, self.events, self.server):
             if part is not None:
                 part.setServiceParent(self)  # type: ignore[no-untyped-call]
 

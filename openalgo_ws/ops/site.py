@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from autobahn.twisted.resource import WebSocketResource
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from openalgo_ws.gateway.protocol import ClientFactory
 from openalgo_ws.ops.access import Access, Entry
+from openalgo_ws.ops.live import LiveFactory, LiveResource
 from openalgo_ws.ops.metrics import CONTENT_TYPE
 from openalgo_ws.ops.pages import Login, Logout, page, static_files
 from openalgo_ws.ops.resources import Answering, Document, Guarded, Json, show_json
@@ -47,7 +46,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     users: Callable[[Request], Awaitable[tuple[int, Any]]]
     websocket_config: Callable[[Request], Awaitable[tuple[int, Any]]]
     websocket_key: Callable[[Request], Awaitable[tuple[int, Any]]]
-    live: ClientFactory
+    live: LiveFactory
 
 
 def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
@@ -65,7 +64,7 @@ def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
     root.putChild(b"api", api)
     api.putChild(b"status", Guarded(access, Json(contents.status)))
     api.putChild(b"users", Guarded(access, Answering(contents.users)))
-    api.putChild(b"live", Guarded(access, WebSocketResource(contents.live)))
+    api.putChild(b"live", Guarded(access, LiveResource(contents.live)))  # type: ignore[no-untyped-call]
     api.putChild(b"websocket", websocket)
     websocket.putChild(b"config", Guarded(access, Answering(contents.websocket_config)))
     websocket.putChild(b"apikey", Guarded(access, Answering(contents.websocket_key)))

@@ -132,6 +132,7 @@ class Rig:
             demand=server.demand,
             now=lambda: self.now,
         )
+        self.events, self.history = self.port.events, self.port.history
         self.port.privilegedStartService()
         self.port.startService()
 

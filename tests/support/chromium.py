@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,16 @@ def find_chromium() -> str | None:
     return next((found for name in _NAMES if (found := shutil.which(name))), None)
 
 
+class Navigated(Exception):
+    """The page went elsewhere while it was asked something."""
+
+
 class Page:
     """One tab."""
 
-    def __init__(self, socket: ClientConnection, session: str) -> None:
+    def __init__(self, socket: ClientConnection, target: str, session: str) -> None:
         self._socket = socket
+        self._target = target
         self._session = session
         self._number = 0
         #: What the page complained of: exceptions, errors on the console, refusals by its policy.
@@ -53,6 +59,8 @@ class Page:
             message = json.loads(self._socket.recv(timeout=TIMEOUT))
             self._note(message)
             if message.get("id") == self._number and message.get("sessionId") == self._session:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise Navigated
                 assert "error" not in message, message["error"]
                 result: dict[str, Any] = message["result"]
                 return result
@@ -75,8 +83,9 @@ class Page:
         later = f"new Promise((done) => setTimeout(() => done(Boolean({expression})), 50))"
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
-            if self.evaluate(later):
-                return
+            with suppress(Navigated):
+                if self.evaluate(later):
+                    return
         shown = self.evaluate("document.body.innerText")
         raise AssertionError(f"{expression} did not become true; {self.complaints}; the page says: {shown}")
 
@@ -96,6 +105,10 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    def close(self) -> None:
+        """Close the tab."""
+        self.call("Target.closeTarget", targetId=self._target)
 
     def screenshot(self, file: Path) -> None:
         """A picture of what is seen, as PNG."""
@@ -120,13 +133,14 @@ class Chromium:
                 break
         else:
             raise AssertionError("Chromium did not start")
-        self._socket = connect(found[1], max_size=None)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(found[1], max_size=None))
 
     def page(self) -> Page:
         """A new tab."""
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        page = Page(self._socket, session)
+        page = Page(self._socket, target, session)
         for room in ("Page", "Runtime", "Log"):
             page.call(f"{room}.enable")
         return page
@@ -141,7 +155,7 @@ class Chromium:
 
     def stop(self) -> None:
         """Close it."""
-        self._socket.close()
+        self._open.close()
         self._process.terminate()
         assert self._process.stderr is not None
         self._process.stderr.close()

@@ -6,6 +6,10 @@ function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
 function plot(element, series, format) {
   const axis = {
     stroke: () => css("--muted"),
@@ -15,15 +19,15 @@ function plot(element, series, format) {
   };
   const options = {
     width: element.clientWidth || 400,
-    height: 140,
+    height: 150,
     legend: { show: true, live: false },
     cursor: { y: false },
     scales: { y: { range: (u, low, high) => [0, Math.max(high || 0, 1e-3) * 1.1] } },
-    axes: [axis, { ...axis, size: 56, values: (u, marks) => marks.map(format) }],
+    axes: [{ ...axis, space: 80, values: (u, marks) => marks.map(clock) }, { ...axis, size: 56, values: (u, marks) => marks.map(format) }],
     series: [{}, ...series.map(([label, color]) => ({ label, stroke: () => css(color), width: 1.5, spanGaps: true, points: { show: false } }))],
   };
   const made = new uPlot(options, [[], ...series.map(() => [])], element);
-  new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: 140 })).observe(element);
+  new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: 150 })).observe(element);
   return made;
 }
 
@@ -51,6 +55,7 @@ export class Plots {
   }
 
   draw() {
+    document.body.dataset.samples = this.samples.length;
     const column = (index) => this.samples.map((sample) => sample[index]);
     this.rate.setData([column(0), column(1), column(2)]);
     this.latency.setData([column(0), column(4), column(5), column(6)]);
