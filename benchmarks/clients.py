@@ -7,11 +7,13 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 #: Symbols in a subscribe request, and clients that connect at a time.
 CHUNK, ABREAST = 500, 16
+
+_TICK = b'{"type":"market_data"'
 
 _UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -81,7 +83,7 @@ class Client:
 
     def read(self) -> bool:
         """Take what has arrived and ask for more; whether everything is done."""
-        data = self.socket.recv(1 << 16)
+        data = self.socket.recv(1 << 20)
         if not data:
             raise Refused("it closed the connection")
         self.rest += data
@@ -98,7 +100,8 @@ class Client:
         for opcode, payload in frames:
             if opcode == 8:
                 raise Refused(f"it closed with {payload!r}")
-            if opcode == 1:
+            # Ticks come already; there is no time to look into them.
+            if opcode == 1 and not payload.startswith(_TICK):
                 done = self._heard(json.loads(payload)) or done
         return done
 
@@ -126,22 +129,32 @@ def connect_all(
     mode: str,
     options: Any,
     stalled: int = 0,
-    seconds: float = 60.0,
+    *,
+    abreast: int = ABREAST,
+    done: Callable[[int, Client], None] | None = None,
+    seconds: float = 120.0,
 ) -> list[Client]:
-    """Connect a client for each list of symbols, a few at a time; the last ``stalled`` are slow ones."""
+    """Connect a client for each list of symbols, ``abreast`` at a time; the last ``stalled`` are slow ones.
+    ``done`` takes over the index and the client as soon as it has subscribed."""
     clients: list[Client] = []
     waiting = deque(enumerate(plans))
+    under_way = 0
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
-        while waiting or selector.get_map():
-            while waiting and len(selector.get_map()) < ABREAST:
+        while waiting or under_way:
+            while waiting and under_way < abreast:
                 index, names = waiting.popleft()
                 one = Client(port, key, names, mode, options, index >= len(plans) - stalled)
                 clients.append(one)
-                selector.register(one.socket, selectors.EVENT_READ, one)
+                selector.register(one.socket, selectors.EVENT_READ, (index, one))
+                under_way += 1
             for ready, _ in selector.select(1.0):
-                if ready.data.read():
-                    selector.unregister(ready.fileobj)
+                index, one = ready.data
+                if one.read():
+                    under_way -= 1
+                    selector.unregister(one.socket)
+                    if done is not None:
+                        done(index, one)
             if time.monotonic() > end:
                 raise Refused(f"{len(clients)} of {len(plans)} clients after {seconds:g} s")
     return clients

@@ -11,11 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import fairness
 import figures
 import floor
 import load
+import whole_way
 from loadgen import OUTPUT, library
 from scenarios import FANOUT
 from server import Server, cores
@@ -40,7 +43,39 @@ def fanout(name: str, seconds: float) -> Measured:
         return load.run(name, scenario, server, seconds)
 
 
-SCENARIOS = {**dict.fromkeys(FANOUT, fanout)}
+def whole_way_throttled(name: str, seconds: float) -> Measured:
+    return whole_way.measure(name, seconds, cores()[0], None)
+
+
+def whole_way_unthrottled(name: str, seconds: float) -> Measured:
+    return whole_way.measure(name, seconds, cores()[0], 0)
+
+
+def fair(name: str, seconds: float) -> Measured:
+    with Server(cores()[0], {"WS_MAX_CONNECTIONS": "20000"}) as server:
+        return fairness.measure(server, seconds)
+
+
+SCENARIOS: dict[str, Callable[[str, float], Measured]] = {
+    **dict.fromkeys(FANOUT, fanout),
+    "S7a": whole_way_throttled,
+    "S7b": whole_way_unthrottled,
+    "fairness": fair,
+}
+
+
+def selected(asked: Sequence[str]) -> list[str]:
+    """Scenarios by their names or what these begin with (S6: S6a, S6b, S6c); all if none is asked for.
+    ValueError names what there is not."""
+    found = []
+    for word in asked:
+        matching = [name for name in SCENARIOS if name == word] or [
+            name for name in SCENARIOS if name.startswith(word)
+        ]
+        if not matching:
+            raise ValueError(f"there is no scenario {word}; there are {', '.join(SCENARIOS)}")
+        found += matching
+    return found or list(SCENARIOS)
 
 
 def show(found: dict[str, Any]) -> None:
@@ -53,8 +88,10 @@ def main() -> None:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each scenario")
     asked = parser.parse_args()
-    for unknown in set(asked.scenarios) - set(SCENARIOS):
-        parser.error(f"there is no scenario {unknown}; there are {', '.join(SCENARIOS)}")
+    try:
+        names = selected(asked.scenarios)
+    except ValueError as wrong:
+        parser.error(str(wrong))
     library()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -62,9 +99,11 @@ def main() -> None:
     server_core, load_core = cores()
     os.sched_setaffinity(0, {load_core})
     print(machine + (", server and load on one core" if server_core == load_core else ""))
-    for name in asked.scenarios or SCENARIOS:
+    for name in names:
         # Measured anew each time: a machine that is shared changes from minute to minute.
-        ground = floor.measure(FANOUT[name].clients if name in FANOUT else 100, FLOOR_SECONDS, server_core)
+        ground = floor.measure(
+            min(1000, FANOUT[name].clients) if name in FANOUT else 100, FLOOR_SECONDS, server_core
+        )
         found, delays = SCENARIOS[name](name, asked.seconds)
         found |= {"machine": machine, "floor20": ground}
         cost = found.get("cpu_seconds_per_million")

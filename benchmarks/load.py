@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import figures
-from clients import Client, connect_all
 from loadgen import library
 from market import Publisher, expected, symbols, tick_order
 from scenarios import Scenario
 from server import Server
+
+from clients import Client, connect_all
 
 #: Seconds for the first tick to arrive, for what is under way at the end, and of silence that end the wait.
 FIRST, DRAIN, QUIET = 15.0, 10.0, 0.5
@@ -24,27 +25,33 @@ SAMPLES = 4_000_000
 
 
 class Receiver:
-    """The C receiving side on connected clients, in threads of its own until the context ends."""
+    """The C receiving side for ``count`` clients, in threads of its own until the context ends. It closes
+    the clients. ``record``: bytes of the sampled client's messages that are kept."""
 
-    def __init__(self, clients: list[Client], sampled: int, stalled: int, record: int = 0) -> None:
+    def __init__(self, count: int, record: int = 0) -> None:
         self.library = library()
-        self.sampled = sampled
-        self.handle = self.library.receiver_new(len(clients), SAMPLES, record)
-        self.library.receiver_choose(self.handle, sampled)
-        for index, one in enumerate(clients):
-            one.socket.setblocking(True)
-            reads = index < len(clients) - stalled
-            self.library.receiver_add(self.handle, index, one.socket.fileno(), reads, one.rest, len(one.rest))
-        self._clients = clients
-        self._threads = [
-            threading.Thread(target=run, args=(self.handle,), daemon=True)
-            for run in (self.library.receiver_run, self.library.receiver_sample)
-        ]
+        self.sampled = count // 2
+        self.handle = self.library.receiver_new(count, SAMPLES, record)
+        self.library.receiver_choose(self.handle, self.sampled)
+        self._clients: list[Client] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Receiver:
-        for thread in self._threads:
-            thread.start()
+        self._start(self.library.receiver_run)
         return self
+
+    def _start(self, run: Any) -> None:
+        thread = threading.Thread(target=run, args=(self.handle,), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def add(self, index: int, one: Client, reads: bool = True) -> None:
+        """Read for a client from now on, or never."""
+        self._clients.append(one)
+        one.socket.setblocking(True)
+        self.library.receiver_add(self.handle, index, one.socket.fileno(), reads, one.rest, len(one.rest))
+        if index == self.sampled:
+            self._start(self.library.receiver_sample)
 
     def halt(self) -> None:
         self.library.receiver_stop(self.handle)
@@ -88,6 +95,11 @@ def publisher(*arguments: Any) -> Iterator[Publisher]:
         one.close()
 
 
+def names_of(listed: Iterable[tuple[str, str]]) -> list[str]:
+    """Symbols as a client asks for them."""
+    return [f"{exchange}:{symbol}" for symbol, exchange in listed]
+
+
 def plans(scenario: Scenario) -> list[list[int]]:
     """The symbols of each client."""
     draw = random.Random(7)
@@ -109,44 +121,56 @@ def run(name: str, scenario: Scenario, server: Server, seconds: float) -> tuple[
     listed = symbols(scenario.universe)
     chosen = plans(scenario)
     live = scenario.clients - scenario.stalled
-    sampled = live // 2
     subscribers = [0] * scenario.universe
     for client in chosen[:live]:
         for symbol in client:
             subscribers[symbol] += 1
     order = tick_order(scenario.universe)
-    mine = set(chosen[sampled])
+    mine = set(chosen[scenario.clients // 2])
     if scenario.unwanted:
         other = [symbol for symbol in range(scenario.universe) if not subscribers[symbol]]
         order = [other[symbol % len(other)] for symbol in order]
+        # One in a whole round is wanted: it marks that all before it have been dropped.
+        order[0] = chosen[0][0]
     began = time.monotonic()
-    names = [[f"{listed[symbol][1]}:{listed[symbol][0]}" for symbol in client] for client in chosen]
-    clients = connect_all(server.port, server.key, names, scenario.mode, {"throttle_ms": 0}, scenario.stalled)
-    setup = time.monotonic() - began
+    names = [names_of([listed[symbol] for symbol in client]) for client in chosen]
     with (
-        Receiver(clients, sampled, scenario.stalled) as receiver,
+        Receiver(scenario.clients) as receiver,
         publisher(server.bus, listed, scenario.mode, order) as source,
     ):
-        if not scenario.unwanted:
-            _until_first(source, receiver, order, mine)
+        connect_all(
+            server.port,
+            server.key,
+            names,
+            scenario.mode,
+            {"throttle_ms": 0},
+            scenario.stalled,
+            done=lambda index, one: receiver.add(index, one, index < live),
+        )
+        setup = time.monotonic() - began
+        await_first(source, receiver, order, mine)
         ahead = window(scenario, sum(subscribers) / scenario.universe)
         # A moment of it beforehand, so that caches are warm and buffers have their sizes.
         source.run(receiver.handle, scenario.rate, ahead, 0.3)
         receiver.settle(None)
         receiver.library.receiver_forget(receiver.handle)
-        before, cpu = receiver.messages(), server.cpu()
+        before, cpu, own = receiver.messages(), server.cpu(), time.process_time()
         server.forget_peak()
         calm, _ = server.memory()
         first, sent = source.run(receiver.handle, scenario.rate, ahead, max(seconds, scenario.seconds))
         due = expected(order, subscribers, first, sent)
+        if scenario.unwanted:
+            source.one(0)
+            due += 1
         receiver.settle(before + due)
-        cpu = server.cpu() - cpu
+        cpu, own = server.cpu() - cpu, time.process_time() - own
         received = receiver.messages() - before
         now, most = server.memory()
         start = source.library.publisher_first(source.handle)
         end = max(
             source.library.publisher_last(source.handle), receiver.library.receiver_last(receiver.handle)
         )
+        took = (end - start) / 1e9
         late = source.library.publisher_late(source.handle) / 1e6
         receiver.halt()
         taken = [one for one in receiver.samples() if one[0] >= first]
@@ -155,9 +179,11 @@ def run(name: str, scenario: Scenario, server: Server, seconds: float) -> tuple[
             "scenario": name,
             "what": scenario.text,
             "ticks": sent,
-            "ticks_per_second": sent / ((end - start) / 1e9),
-            "deliveries_per_second": received / ((end - start) / 1e9),
+            "ticks_per_second": sent / took,
+            "deliveries_per_second": received / took,
             "server_cpu_seconds": cpu,
+            "server_busy": cpu / took,
+            "load_busy": own / took,
             "cpu_seconds_per_million": cpu / received * 1e6 if received else None,
             **figures.latencies(delays),
             "conflated": due - received,
@@ -176,7 +202,7 @@ def run(name: str, scenario: Scenario, server: Server, seconds: float) -> tuple[
     return found, delays
 
 
-def _until_first(source: Publisher, receiver: Receiver, order: list[int], mine: set[int]) -> None:
+def await_first(source: Publisher, receiver: Receiver, order: list[int], mine: set[int]) -> None:
     """Publish a tick now and again until the sampled client has it: then the bus is connected."""
     number = next(index for index, symbol in enumerate(order) if symbol in mine)
     end = time.monotonic() + FIRST

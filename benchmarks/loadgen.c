@@ -35,7 +35,7 @@ static void nap(u64 ns) {
 
 typedef struct {
   int fd, close_code, ended;
-  u64 messages, bytes;
+  volatile u64 messages;
   /* The frame being read: its header as far as it has come, then what is left of its payload. */
   uint8_t head[10];
   int have, opcode, final;
@@ -52,7 +52,7 @@ typedef struct {
   int epoll, count, sampled;
   client *clients;
   volatile int stop;
-  volatile u64 messages, bytes, last, newest;
+  volatile u64 last, newest;
   sample *samples;
   volatile u64 taken;
   u64 most;
@@ -117,7 +117,6 @@ static void frame_done(receiver *r, int index, client *c, u64 received) {
     c->close_code = c->size >= 2 ? c->text[0] << 8 | c->text[1] : 1005;
   else if (c->opcode < 8 && c->final) {
     c->messages++;
-    r->messages++;
     if (index == r->sampled) take_sample(r, c->text, c->size, received);
   }
   if (c->opcode >= 8 || c->final) c->size = 0;
@@ -172,7 +171,6 @@ static ssize_t pull(receiver *r, int index, uint8_t *buffer, int flags) {
   ssize_t got = recv(c->fd, buffer, CHUNK, flags);
   if (got > 0) {
     u64 received = now(), before = c->messages;
-    c->bytes += got;
     feed(r, index, buffer, got, received);
     if (c->messages != before) r->last = received;
   } else if (got == 0 || (errno != EAGAIN && errno != EINTR))
@@ -223,7 +221,11 @@ void receiver_stop(receiver *r) { r->stop = 1; }
 void receiver_choose(receiver *r, int index) { r->sampled = index; }
 /* Forget what was sampled so far, at a quiet moment. */
 void receiver_forget(receiver *r) { r->taken = r->newest = r->recorded = 0; }
-u64 receiver_messages(receiver *r) { return r->messages; }
+u64 receiver_messages(receiver *r) {
+  u64 sum = 0;
+  for (int i = 0; i < r->count; i++) sum += r->clients[i].messages;
+  return sum;
+}
 u64 receiver_last(receiver *r) { return r->last; }
 u64 receiver_taken(receiver *r) { return r->taken; }
 u64 receiver_recorded(receiver *r) { return r->recorded; }
