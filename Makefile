@@ -29,8 +29,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A delivery's cost and latency in many scenarios, or in some: make bench SCENARIOS="S1 S2".
 bench: $(STAMP)
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/fanout.py $(SCENARIOS)
 
 bench-codecs: $(STAMP)
 	$(BIN)/python benchmarks/codecs.py

@@ -6,11 +6,11 @@ import ctypes
 import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import figures
 import msgspec
-from latency import simulator
 from load import Receiver
 from loadgen import library
 from server import Server
@@ -37,6 +37,55 @@ class _Message(msgspec.Struct):
     data: _Data = msgspec.field(default_factory=_Data)
 
 
+def simulator(pipe: Any) -> None:
+    """The broker's process. It says where it is and what it trades; its market opens at the first word that
+    it is sent and closes at the second; then it says when it sent what."""
+    from twisted.internet import reactor
+
+    from openalgo_ws.feeds.environment import make_steady
+    from openalgo_ws.registry import Registry
+    from openalgo_ws.simulator.environment import SimulatedEnvironment
+    from openalgo_ws.simulator.exchange import Exchange
+    from openalgo_ws.simulator.server import SimulatedBroker
+    from openalgo_ws.simulator.universe import localise, universe
+
+    make_steady(reactor)
+    adapter = Registry().load("zerodha")
+    assert adapter.simulator is not None
+    environment = SimulatedEnvironment(reactor, start=time.time() - reactor.seconds())
+    listings = localise(universe(INSTRUMENTS, environment.today(), ["NSE", "NFO"]), adapter)
+    exchange = Exchange(listings, environment.now)
+    broker = SimulatedBroker(adapter.simulator, exchange, reactor, environment, rate=0.0, interval=0.001)
+    sent: dict[tuple[str, int], list[int]] = {}
+
+    def note(ticks: Any) -> None:
+        now = time.monotonic_ns()
+        for tick in ticks:
+            sent.setdefault((tick.instrument.symbol, tick.volume), []).append(now)
+
+    def close() -> None:
+        broker.rate = 0.0
+        reactor.callLater(0.5, finish)
+
+    def finish() -> None:
+        pipe.send(sent)
+        reactor.stop()
+
+    def obey() -> None:
+        # Or whoever tells it is gone, and ends it.
+        with suppress(EOFError):
+            pipe.recv()
+            reactor.callFromThread(setattr, broker, "rate", float(RATE))
+            pipe.recv()
+            reactor.callFromThread(close)
+
+    broker.observers.append(note)
+    broker.listen()
+    pipe.send((broker.url, [listing.row for listing in listings], dict(broker.credentials)))
+    reactor.callInThread(obey)
+    reactor.run()
+
+
 def matched(
     sent: Mapping[tuple[str, int], Sequence[int]], received: Iterable[tuple[str, int, int]]
 ) -> list[float]:
@@ -53,7 +102,7 @@ def measure(name: str, seconds: float, core: int, throttle: int | None) -> tuple
     """The figures of one run, and the latencies in ms. ``throttle`` None: the server's default."""
     spawn = multiprocessing.get_context("spawn")
     end, pipe = spawn.Pipe()
-    broker = spawn.Process(target=simulator, args=(pipe, float(RATE), INSTRUMENTS), daemon=True)
+    broker = spawn.Process(target=simulator, args=(pipe,), daemon=True)
     broker.start()
     try:
         feed = _told(end)
@@ -77,17 +126,17 @@ def _run(
     options = {} if throttle is None else {"throttle_ms": throttle}
     began = time.monotonic()
     with Receiver(CLIENTS, ROOM) as receiver:
-        # Two at a time: until it has subscribed, a client is Python's to read, and ticks come already.
         plans = [names] * CLIENTS
-        connect_all(server.port, server.key, plans, "quote", options, abreast=2, done=receiver.add)
+        connect_all(server.port, server.key, plans, "quote", options, done=receiver.add)
         setup = time.monotonic() - began
+        pipe.send("open")
         time.sleep(WARM)
         server.forget_peak()
         before, cpu, start = receiver.messages(), server.cpu(), time.monotonic_ns()
         time.sleep(seconds)
         received, used, finish = receiver.messages() - before, server.cpu() - cpu, time.monotonic_ns()
         now, most = server.memory()
-        pipe.send("enough")
+        pipe.send("close")
         sent = _told(pipe)
         receiver.settle(None)
         receiver.halt()
@@ -136,4 +185,4 @@ def _lost(sent: Mapping[tuple[str, int], Sequence[int]], messages: list[tuple[st
     for symbol, volume in sent:
         final[symbol] = max(volume, final.get(symbol, -1))
     seen = {symbol: volume for symbol, volume, _ in messages}
-    return sum(seen.get(symbol) != volume for symbol, volume in final.items())
+    return sum(seen.get(symbol, -1) < volume for symbol, volume in final.items())
