@@ -295,15 +295,18 @@ def _prices(price: feed_pb2.LivePrice) -> tuple[float, ...]:
 
 
 def _take_price(held: _Held, price: feed_pb2.LivePrice) -> bool:
+    values = _prices(price)
     try:
         # As round(value, 2), and four times as fast.
-        prices = [round(value * 100) / 100 for value in _prices(price)]
+        prices = [
+            round(value * 100) / 100 if value else old for value, old in zip(values, held.prices, strict=True)
+        ]
         volume, oi, stamp = int(price.volume), int(price.openInterest), _milliseconds(price.tsInMillis)
     except (ValueError, OverflowError):
         return False
-    if not _sane(*prices, volume, oi):
+    if not (_sane(values) and -_TOO_LARGE < volume < _TOO_LARGE and -_TOO_LARGE < oi < _TOO_LARGE):
         return False
-    held.prices = [new or old for new, old in zip(prices, held.prices, strict=True)]
+    held.prices = prices
     held.volume = volume or held.volume
     held.oi = oi or held.oi
     held.stamp = stamp or held.stamp
@@ -315,7 +318,7 @@ def _take_index(held: _Held, index: feed_pb2.LiveIndex) -> bool:
         value, stamp = round(index.value * 100) / 100, _milliseconds(index.tsInMillis)
     except (ValueError, OverflowError):
         return False
-    if not _sane(value):
+    if not _sane((value,)):
         return False
     held.prices[0] = value or held.prices[0]
     held.stamp = stamp or held.stamp
@@ -328,7 +331,7 @@ def _take_book(held: _Held, message: feed_pb2.MarketDepth) -> bool:
         stamp = _milliseconds(message.tsInMillis)
     except (ValueError, OverflowError):
         return False
-    if not all(_sane(level.price, level.quantity) for level in (*book.buy, *book.sell)):
+    if not all(_sane((level.price, level.quantity)) for level in (*book.buy, *book.sell)):
         return False
     held.book = book
     held.stamp = stamp or held.stamp
@@ -346,8 +349,8 @@ def _side(book: Mapping[int, feed_pb2.Level]) -> list[Level]:
     return levels[:5]
 
 
-def _sane(*values: float) -> bool:
-    return max(values, default=0.0) < _TOO_LARGE and min(values, default=0.0) > -_TOO_LARGE
+def _sane(values: tuple[float, ...]) -> bool:
+    return max(values) < _TOO_LARGE and min(values) > -_TOO_LARGE
 
 
 def _milliseconds(stamp: float) -> int:
