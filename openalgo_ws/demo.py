@@ -85,14 +85,16 @@ class Demo(Service):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @staticmethod
-    def welcome(addresses: str, watch: str) -> str:
+    def welcome(addresses: str, watch: str, page: str | None) -> str:
         """What a newcomer reads on the terminal."""
+        shown = [] if page is None else [f"  status page          {page}"]
         return "\n".join(
             (
                 "",
                 "openalgo-ws is up, with a simulated exchange behind it.",
                 f"  clients connect to   {addresses}",
                 f"  API key              {DEMO_KEY}",
+                *shown,
                 "",
                 "To see live ticks, paste this into another shell:",
                 f"  {watch}",

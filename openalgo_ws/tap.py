@@ -290,7 +290,9 @@ class Server(Service):
         command = Path(sys.argv[0]).parent / "openalgo-ws"
         watch = f"{command} watch NSE:RELIANCE NSE_INDEX:NIFTY --mode depth{url}"
         # Not through `sys.stdout`, which is the log's by now.
-        print(demo.welcome(f"ws://127.0.0.1:{port}", watch), file=sys.__stdout__, flush=True)
+        page = f"http://{self._settings.status_host}:{self._settings.status_port}/?watch=NSE:RELIANCE"
+        shown = page if self._settings.status_port else None
+        print(demo.welcome(f"ws://127.0.0.1:{port}", watch, shown), file=sys.__stdout__, flush=True)
 
     def _brokers(self) -> list[str]:
         return Offered(self._registry, self._settings.valid_brokers).names()

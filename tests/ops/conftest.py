@@ -23,6 +23,7 @@ from openalgo_ws.feeds.report import (
     PoolReport,
 )
 from openalgo_ws.ops.meter import Meter
+from openalgo_ws.ops.probe import Probe
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources
@@ -97,6 +98,13 @@ class FakeKeys:
         return KEY if user_id == "alice" else None
 
 
+class FakeBus:
+    conflated = 4
+
+    def backlog(self) -> int:
+        return 9
+
+
 class Nowhere:
     def publish(self, feed: str, record: Any) -> None:
         """Nobody listens."""
@@ -122,6 +130,8 @@ class Rig:
             pulse=Pulse(self.clock),
             feeds=self.feeds,
             meter=self.meter,
+            bus=FakeBus(),
+            probe=Probe(self.clock, Nowhere(), server.gateway.router),
             due=lambda: self.due,
         )
         self.port = StatusPort(

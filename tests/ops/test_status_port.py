@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.config import SettingsError, load
 from tests.ops.conftest import TOKEN
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "docs" / "monitoring.md"
+DASHBOARD = ROOT / "ops" / "grafana.json"
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -177,3 +183,40 @@ def test_beyond_loopback_a_token_is_needed(more: dict[str, str]) -> None:
 def test_beyond_loopback_with_a_token() -> None:
     load({}, {"STATUS_HOST": "0.0.0.0", "WS_ADMIN_TOKEN": TOKEN}, None)
     load({}, {"STATUS_HOST": "0.0.0.0", "STATUS_PORT": "0"}, None)
+
+
+def _full(family: Any) -> str:
+    """A family's name as one asks for it."""
+    return f"{family.name}_total" if family.type == "counter" else str(family.name)
+
+
+def _documented() -> dict[str, tuple[str, str]]:
+    """name → (type, what it says), from the table of docs/monitoring.md."""
+    rows = re.findall(r"^\| `(openalgo_ws_\w+)` \| (\w+) \| [^|]*\| (.+) \|$", MONITORING.read_text(), re.M)
+    return {name: (kind, help) for name, kind, help in rows}
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_reference_of_metrics_is_current(watched: Any) -> None:
+    text = (await watched().get("/metrics"))[1]
+    shown = {
+        _full(family): (family.type, family.documentation)
+        for family in text_string_to_metric_families(text)
+        if family.name.startswith("openalgo_ws_")
+    }
+    assert _documented() == shown
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_dashboard_asks_for_metrics_that_there_are(watched: Any) -> None:
+    text = (await watched().get("/metrics"))[1]
+    there = set(re.findall(r"^# TYPE (\w+) ", text, re.M))
+    there |= {f"{name}_bucket" for name in there}
+    dashboard = msgspec.json.decode(DASHBOARD.read_bytes())
+    panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    for panel in panels:
+        for target in panel["targets"]:
+            named = set(re.findall(r"\b(?:openalgo_ws|process)_\w+", target["expr"]))
+            assert named, panel["title"]
+            assert named <= there, panel["title"]
