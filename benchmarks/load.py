@@ -196,6 +196,7 @@ def run(name: str, scenario: Scenario, server: Server, seconds: float) -> tuple[
             "memory_most_mb": most,
         }
         if scenario.unwanted:
+            found["cpu_seconds_per_million"] = None
             found["microseconds_per_tick"] = cpu / sent * 1e6
         if scenario.stalled:
             found["stalled_closed_with"] = _stalled(receiver, live, scenario.clients)
