@@ -49,6 +49,11 @@ class ServerProcess:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def start(self) -> ServerProcess:
         """Start, and wait until it listens."""
         self.spawn()
