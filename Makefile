@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint format bench bench-codecs storm screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint audit format bench bench-codecs storm screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -24,6 +24,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What bandit finds in the code, and known vulnerabilities of what CI installs (needs a network).
+audit: $(STAMP)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive openalgo_ws adapters twisted
+	$(BIN)/python requirements/audit.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
