@@ -40,7 +40,7 @@ from openalgo_ws.tick import Mode
 __all__ = ["Watch", "watch"]
 
 #: Listening there is listening on all addresses.
-_ANY = ("", "0.0.0.0", "::")  # nosec B104: compared with, not listened on
+_ANY = ("", "0.0.0.0", "::")
 
 _MODES = {"ltp": Mode.LTP, "quote": Mode.QUOTE, "depth": Mode.DEPTH}
 
