@@ -196,7 +196,6 @@ class FeedManager(Service):
                 users=sorted(self._users.get(tag, ())),
                 accounts=feed.accounts,
                 held=feed.held(),
-                exchanges=sorted(feed.exchanges()),
             )
             for tag, feed in self._feeds.items()
         ]

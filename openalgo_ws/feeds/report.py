@@ -63,7 +63,6 @@ class FeedReport(msgspec.Struct, frozen=True, kw_only=True):
     users: list[str]
     accounts: Sequence[str]
     held: int
-    exchanges: list[str]
 
 
 @dataclass(frozen=True)

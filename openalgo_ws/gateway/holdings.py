@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -26,11 +27,12 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Holdings:
-    """Subscriptions by (symbol, exchange, mode)."""
+    """Subscriptions by (symbol, exchange, mode); ``counts``, by mode, are kept for all clients."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_counts", "_held")
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counter[Mode]) -> None:
+        self._counts = counts
         self._held: dict[Key, Held] = {}
 
     def __len__(self) -> int:
@@ -48,15 +50,20 @@ class Holdings:
         key = (held.hold.symbol, held.hold.exchange, held.hold.wish.mode)
         old = self._held.get(key)
         self._held[key] = held
+        if old is None:
+            self._counts[key[2]] += 1
         return old
 
     def take(self, symbol: str, exchange: str, mode: Mode | None) -> list[Held]:
         """Take out one mode, or all modes of an instrument."""
         modes = list(Mode) if mode is None else [mode]
-        taken = [self._held.pop((symbol, exchange, each), None) for each in modes]
-        return [held for held in taken if held is not None]
+        popped = [self._held.pop((symbol, exchange, each), None) for each in modes]
+        taken = [held for held in popped if held is not None]
+        self._counts.subtract(held.hold.wish.mode for held in taken)
+        return taken
 
     def take_all(self) -> list[Held]:
         """Take out everything."""
+        self._counts.subtract(mode for _, _, mode in self._held)
         held, self._held = list(self._held.values()), {}
         return held

@@ -69,7 +69,7 @@ class Session:
         self.address = address
         self.format = format
         self.deflate = deflate
-        self.holdings = Holdings()
+        self.holdings = Holdings(context.tally.subscriptions)
         self.user: str | None = None
         self.broker: str | None = None
         self.notices = False

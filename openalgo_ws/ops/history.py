@@ -24,7 +24,6 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     at: float
     ticks: float
     deliveries: float
-    bytes: float
     latency_p50: float | None
     latency_p99: float | None
     loop_lag: float
@@ -41,7 +40,7 @@ class History(Service):
         self._now = now
         self._loop = LoopingCall(self._sample)
         self._loop.clock = clock
-        self._before = (0.0, 0, 0, 0)
+        self._before = (0.0, 0, 0)
         self.samples: deque[Sample] = deque(maxlen=_KEPT)
         self.listener: Callable[[], None] = lambda: None
 
@@ -57,24 +56,20 @@ class History(Service):
         if self._loop.running:
             self._loop.stop()
 
-    def _counts(self) -> tuple[float, int, int, int]:
-        sources = self._sources
-        return self._clock.seconds(), sources.ticks(), sources.deliveries(), sources.bytes_sent()
+    def _counts(self) -> tuple[float, int, int]:
+        return self._clock.seconds(), self._sources.ticks(), self._sources.deliveries()
 
     def _sample(self) -> None:
         counts, before = self._counts(), self._before
         self._before = counts
         passed = max(1e-3, counts[0] - before[0])
-        ticks, deliveries, sent = (
-            (new - old) / passed for new, old in zip(counts[1:], before[1:], strict=True)
-        )
+        ticks, deliveries = ((new - old) / passed for new, old in zip(counts[1:], before[1:], strict=True))
         median, high = (None, None) if self._sources.probe is None else self._sources.probe.fresh()
         self.samples.append(
             Sample(
                 round(self._now(), 2),
                 round(ticks, 1),
                 round(deliveries, 1),
-                round(sent, 1),
                 _milliseconds(median),
                 _milliseconds(high),
                 round(self._sources.pulse.worst() * 1000, 3),

@@ -78,7 +78,7 @@ class _Server(Collector):
     def _clients(self) -> Iterator[Metric]:
         gateway, tally = self._sources.gateway, self._sources.gateway.context.tally
         clients = gateway.clients()
-        held = Counter(one.hold.wish.mode.title for session in clients for one in session.holdings)
+        held = {(mode.title,): float(count) for mode, count in tally.subscriptions.items()}
         waiting = sum(session.writer.waiting for session in clients)
         behind = sum(gateway.router.behind(session.writer) for session in clients)
         yield _gauge("connections", "Clients connected, by format.", _by(s.format for s in clients), "format")
@@ -87,7 +87,12 @@ class _Server(Collector):
         yield _counter("connections_refused", "Clients turned away.", tally.refused, "reason")
         yield _counter("connections_closed", "Connections that we closed.", tally.closed, "code")
         yield _counter("authentications", "Answers to authenticate.", tally.authentications, "result")
-        yield _gauge("subscriptions", "Subscriptions (symbol and mode) that clients hold.", held, "mode")
+        yield _gauge(
+            "subscriptions",
+            "Subscriptions (symbol and mode) that clients and status pages hold.",
+            held,
+            "mode",
+        )
         yield _counter("subscribes", "Symbols in answers to subscribe.", tally.subscribes, "result")
         yield _gauge("client_waiting_bytes", "Bytes that clients have not taken yet, at most.", waiting)
         yield _gauge("slow_clients", "Clients that are given only the latest values.", behind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from heapq import nlargest
 from typing import Any
 
 import msgspec
@@ -16,12 +18,15 @@ __all__ = ["readiness", "snapshot"]
 _CLIENTS = 200
 
 
-def readiness(sources: Sources) -> dict[str, Any]:
-    """Whether every feed is live, or has nothing to do: none of its exchanges trades now."""
+def readiness(sources: Sources, due: Set[str] | None = None) -> dict[str, Any]:
+    """Whether every feed is live, or has nothing to do: none of its exchanges trades now.
+
+    ``due`` are those that have, where that is known already.
+    """
     feeds = {}
     ok = True
     if sources.feeds is not None:
-        due = sources.due()
+        due = sources.due() if due is None else due
         for tag, status in sources.feeds.feed_states().items():
             live = status.state is FeedState.CONNECTED
             asleep = not live and tag not in due
@@ -36,13 +41,12 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
     Times are in seconds, but for the latency, which is in milliseconds.
     """
     gateway, meter, feeds = sources.gateway, sources.meter, sources.feeds
-    clients = sorted(gateway.clients(), key=lambda session: -session.writer.waiting)
+    clients = nlargest(_CLIENTS, gateway.clients(), key=lambda session: session.writer.waiting)
     due = sources.due()
-    ready = readiness(sources)
     return {
         "version": sources.version,
         "uptime": now - began,
-        "ready": ready["ok"],
+        "ready": readiness(sources, due)["ok"],
         **gateway.status(),
         "outboxes": sources.outboxes(),
         "encoded": sources.encoded(),
@@ -59,7 +63,7 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
             for feed in (() if feeds is None else feeds.feed_reports())
         ],
         "accounts": msgspec.to_builtins([] if feeds is None else feeds.account_reports()),
-        "connections": [_client(sources, session, now) for session in clients[:_CLIENTS]],
+        "connections": [_client(sources, session, now) for session in clients],
     }
 
 

@@ -69,7 +69,6 @@ class FakeFeeds:
                 users=["alice"],
                 accounts=("alice",),
                 held=7,
-                exchanges=["NSE"],
             )
         ]
 

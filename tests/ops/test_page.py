@@ -248,7 +248,6 @@ async def test_a_sample_a_second(watched: Any, dial: Any) -> None:
     clock.advance(1)
     (sample,) = history.samples
     assert (sample.at, sample.ticks, sample.deliveries) == (1001.0, 2.0, 2.0)
-    assert sample.bytes > 100
     assert sample.latency_p50 is None
     clock.advance(1)
     assert history.samples[-1].ticks == 0.0

@@ -82,6 +82,11 @@ async def test_metrics_are_read_from_what_the_parts_count(watched: Any, dial: An
     ):
         assert found[f"openalgo_ws_{name}", tuple(sorted(labels.items()))] == value, (name, labels)
     assert found["openalgo_ws_client_sent_bytes_total", ()] > 100
+    await client.ask(action="unsubscribe", symbols=["NSE:SBIN"])
+    held = ("openalgo_ws_subscriptions", (("mode", "LTP"),))
+    assert samples((await rig.get("/metrics"))[1])[held] == 1
+    await client.end()
+    assert samples((await rig.get("/metrics"))[1])[held] == 0
     assert found["process_open_fds", ()] > 0
 
 

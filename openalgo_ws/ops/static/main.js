@@ -56,7 +56,7 @@ function show(status) {
     plots.add(sample);
     $("n-ticks").textContent = count(sample[1]);
     $("n-deliveries").textContent = count(sample[2]);
-    $("n-lag").textContent = millis(sample[6]);
+    $("n-lag").textContent = millis(sample[5]);
   }
   $("n-clients").textContent = count(status.clients);
   $("n-p50").textContent = millis(status.latency_ms.p50);

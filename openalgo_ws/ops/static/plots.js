@@ -40,7 +40,7 @@ export class Plots {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
-  /** All samples there are: [at, ticks, deliveries, bytes, p50, p99, lag]. */
+  /** All samples there are: [at, ticks, deliveries, p50, p99, lag]. */
   replace(samples) {
     this.samples = samples.slice(-KEPT);
     this.draw();
@@ -58,6 +58,6 @@ export class Plots {
     document.body.dataset.samples = this.samples.length;
     const column = (index) => this.samples.map((sample) => sample[index]);
     this.rate.setData([column(0), column(1), column(2)]);
-    this.latency.setData([column(0), column(4), column(5), column(6)]);
+    this.latency.setData([column(0), column(3), column(4), column(5)]);
   }
 }
