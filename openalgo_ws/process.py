@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import resource
 import signal
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -43,8 +44,11 @@ def end_cleanly_on_signals(reactor: Any) -> None:
     """SIGTERM and SIGINT stop the reactor, and the exit code is 0.
 
     With Twisted's own handlers twistd ends by raising the signal again once everything is down, and
-    a supervisor reads that as a death by signal.
+    a supervisor reads that as a death by signal. A reactor in a thread of another program leaves that
+    program's signals alone.
     """
+    if current_thread() is not main_thread():
+        return
 
     def stop(number: int, frame: FrameType | None) -> None:
         reactor.callFromThread(_stop, reactor)

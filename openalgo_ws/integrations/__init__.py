@@ -1,0 +1,1 @@
+"""The gateway inside other people's programs."""
