@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -15,6 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from openalgo_ws.demo import DEMO_KEY
+from tests.clients.nodejs import node
 from tests.support.certificates import Authority
 from tests.support.process import ServerProcess, free_port
 
@@ -85,17 +84,6 @@ def test_the_sdk_and_a_server_that_is_killed(demo: DemoServer) -> None:
     assert len(seen["depth"]["data"]["depth"]["buy"]) == 5
     assert seen["get_depth"]["depth"]["NSE"]["RELIANCE"]["buyBook"]["1"]["qty"] > 0
     assert after == {"connected": True, "came": True}
-
-
-def node() -> tuple[list[str], dict[str, str]]:
-    """How to run Node with a WebSocket: its own, or Debian's package ``node-ws``."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("there is no node")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = (int(part) for part in version.strip().removeprefix("v").split(".")[:2])
-    flags = ["--experimental-websocket"] if (20, 10) <= (major, minor) < (22, 0) else []
-    return [program, *flags], {**os.environ, "NODE_PATH": "/usr/share/nodejs"}
 
 
 @pytest.mark.parametrize("secure", [False, True])
