@@ -17,6 +17,9 @@ from openalgo_ws.ops.resources import Answering, Document, Guarded, Json, show_j
 
 __all__ = ["Contents", "status_site"]
 
+#: Bytes of a request's body.
+_LONGEST_BODY = 4096
+
 Read = Callable[[], Mapping[str, Any]]
 
 
@@ -35,6 +38,16 @@ class _Ready(Json):
         if not ok:
             request.setResponseCode(503)
         return show_json(request, {"ok": ok})
+
+
+class _Request(Request):
+    """A request that brings little: the longest thing anybody has to send here is a token."""
+
+    def gotLength(self, length: int | None) -> None:
+        """Hang up on whoever wants to send more (or does not say how much)."""
+        super().gotLength(length)  # type: ignore[no-untyped-call]
+        if length is None or length > _LONGEST_BODY:
+            self.channel.loseConnection()
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +81,7 @@ def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
     api.putChild(b"websocket", websocket)
     websocket.putChild(b"config", Guarded(access, Answering(contents.websocket_config)))
     websocket.putChild(b"apikey", Guarded(access, Answering(contents.websocket_key)))
-    site = Site(root, reactor=reactor)
+    site = Site(root, requestFactory=_Request, reactor=reactor)
     site.displayTracebacks = False
     site.noisy = False
     return site

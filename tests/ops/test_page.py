@@ -10,6 +10,7 @@ import pytest
 import pytest_twisted
 from twisted.internet.task import Clock
 from twisted.logger import LogLevel, LogPublisher
+from twisted.web.client import ResponseNeverReceived
 
 from openalgo_ws.bus.demand import Denied, FeedState, Status
 from openalgo_ws.ops.busiest import Busiest
@@ -76,6 +77,14 @@ async def test_logging_in(watched: Any, secret: Any) -> None:
     assert (await rig.get("/", headers=let_in))[0].code == 401
     answer, _ = await rig.get("/logout", "POST")
     assert "Max-Age=0" in answer.headers.getRawHeaders("set-cookie")[0]
+
+
+@pytest_twisted.ensureDeferred
+async def test_nobody_can_send_much(watched: Any) -> None:
+    rig = watched(WS_ADMIN_TOKEN=TOKEN)
+    with pytest.raises(ResponseNeverReceived):
+        await rig.get("/login", "POST", data=b"token=" + b"x" * 5000)
+    assert (await rig.get("/login", "POST", data=b"token=" + b"x" * 4000))[0].code == 401
 
 
 @pytest.mark.parametrize("cookie", ["", ".", "9999999999.00", "x.y", "9999999999." + "0" * 64])

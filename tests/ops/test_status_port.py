@@ -10,9 +10,14 @@ import msgspec
 import pytest
 import pytest_twisted
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.task import Clock
 
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.config import SettingsError, load
+from openalgo_ws.ops.metrics import Metrics
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.snapshot import snapshot
+from openalgo_ws.ops.sources import Sources
 from tests.ops.conftest import TOKEN
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +133,16 @@ async def test_the_status_as_json(watched: Any, dial: Any) -> None:
     assert pool["connections"][0]["tick_age"] == 1.5
     (shown,) = status["connections"]
     assert (shown["user"], shown["subscriptions"], shown["slow"]) == ("alice", 1, False)
+
+
+def test_a_server_without_feeds_of_its_own(serve: Any) -> None:
+    sources = Sources(version="1.2.3", gateway=serve().gateway, pulse=Pulse(Clock()))
+    found = samples(Metrics(sources).text().decode())
+    assert found["openalgo_ws_bus_messages_total", ()] == 0
+    assert not any(name.startswith("openalgo_ws_feed") for name, _ in found)
+    shown = snapshot(sources, 10.0, 4.0)
+    assert (shown["uptime"], shown["ready"], shown["feeds"]) == (6.0, True, [])
+    assert shown["latency_ms"] == {"p50": None, "p99": None}
 
 
 GUARDED = ("/metrics", "/api/status")
