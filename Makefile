@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint audit format bench bench-codecs storm screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint audit format bench bench-codecs bench-binary storm screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -40,6 +40,9 @@ bench: $(STAMP)
 
 bench-codecs: $(STAMP)
 	$(BIN)/python benchmarks/codecs.py
+
+bench-binary: $(STAMP)
+	$(BIN)/python benchmarks/binary.py
 
 # A minute of disconnects; fails if a client has not the latest value of every symbol at the end.
 storm: $(STAMP)
