@@ -34,6 +34,7 @@ from openalgo_ws.accounts.store import (
     login,
     replace_key,
 )
+from tests.support.openalgo import SCHEMA
 
 PEPPER = "a pepper of more than thirty-two characters"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -277,19 +278,6 @@ def test_the_cache_is_bounded_in_size_and_time() -> None:
     assert len(cache) == 2
 
 
-PLATFORM = """
-CREATE TABLE api_keys (id INTEGER NOT NULL PRIMARY KEY, user_id VARCHAR NOT NULL UNIQUE,
-  api_key_hash TEXT NOT NULL, api_key_encrypted TEXT NOT NULL, created_at DATETIME, order_mode VARCHAR(20));
-CREATE TABLE auth (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(255) NOT NULL UNIQUE, auth TEXT NOT NULL,
-  feed_token TEXT, broker VARCHAR(20) NOT NULL, user_id VARCHAR(255), is_revoked BOOLEAN,
-  secret_api_key TEXT, primary_ip VARCHAR(45), secondary_ip VARCHAR(45), ip_updated_at DATETIME,
-  aux_param1 TEXT, aux_param2 TEXT, aux_param3 TEXT, aux_param4 TEXT);
-CREATE TABLE symtoken (id INTEGER NOT NULL PRIMARY KEY, symbol VARCHAR NOT NULL, brsymbol VARCHAR NOT NULL,
-  name VARCHAR, exchange VARCHAR, brexchange VARCHAR, token VARCHAR, expiry VARCHAR, strike FLOAT,
-  lotsize INTEGER, instrumenttype VARCHAR, tick_size FLOAT, contract_value FLOAT);
-"""
-
-
 @pytest.mark.parametrize("salt", [None, "", "too short", "00112233445566778899aabbccddeeff", "z" * 40])
 @pytest_twisted.ensureDeferred
 async def test_an_installations_database_is_read_as_it_is(tmp_path: Path, salt: str | None) -> None:
@@ -298,7 +286,7 @@ async def test_an_installations_database_is_read_as_it_is(tmp_path: Path, salt: 
     fernet = Fernet(urlsafe_b64encode(pbkdf2_hmac("sha256", PEPPER.encode(), raw, 100_000, 32)))
     file = tmp_path / "openalgo.db"
     with sqlite3.connect(file) as made:
-        made.executescript(PLATFORM)
+        made.executescript(SCHEMA)
         made.execute(
             "INSERT INTO api_keys VALUES (1, 'rajan', ?, ?, NULL, 'auto')",
             (PasswordHasher().hash("platform-key" + PEPPER), fernet.encrypt(b"platform-key").decode()),
