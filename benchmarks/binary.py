@@ -45,8 +45,8 @@ TICK = Tick(
     lower_circuit=1289.8,
     ltt=1_795_246_999_000,
     depth=Depth(
-        [Level(1437.5 - 0.05 * n, 100 + n, 3 + n) for n in range(5)],
-        [Level(1437.55 + 0.05 * n, 120 + n, 4 + n) for n in range(5)],
+        [Level(round(1437.5 - 0.05 * n, 2), 100 + n, 3 + n) for n in range(5)],
+        [Level(round(1437.55 + 0.05 * n, 2), 120 + n, 4 + n) for n in range(5)],
     ),
 )
 
