@@ -62,8 +62,10 @@ class Session:
         format: str,
         deflate: bool = False,
         who: Authenticated | None = None,
+        patient: bool = False,
     ) -> None:
-        """``who`` is given where the client is known already and need not authenticate."""
+        """``who`` is given where the client is known already and need not authenticate. ``patient``:
+        it may take as long as it likes to do so."""
         self.context = context
         self.writer = writer
         self.address = address
@@ -86,6 +88,7 @@ class Session:
         self._refused_in_a_row = 0
         self._grace: IDelayedCall | None = None
         self._grace_left = context.settings.auth_grace
+        self._patient = patient
         #: When it began (the reactor's seconds).
         self.since = now
         if who is not None:
@@ -275,7 +278,7 @@ class Session:
             self.send(reply, request.request_id)
 
     def _start_grace(self) -> None:
-        if self._grace is None:
+        if self._grace is None and not self._patient:
             self._grace = self.context.reactor.callLater(self._grace_left, self._too_late)
 
     def _stop_grace(self) -> None:

@@ -1,10 +1,11 @@
 """``/api/live``: the status page's WebSocket.
 
 A page is one more client of the gateway: it asks for symbols in the client protocol, and what it gets
-is throttled, conflated and bounded as for everybody. It differs in two ways. It has been let in by the
-status port already, so it names the user whose feed it wants to see (``?user=``) instead of a key. And
-it is told once a second how the server is (``server_status``), and what happened (``events``).
-So one port, one login and one connection serve the whole page, and no key is typed into it.
+is throttled, conflated and bounded as for everybody. It differs in two ways. It is told once a second
+how the server is (``server_status``), and what happened (``events``). And where the admin token let it in
+it names the user whose feed it wants to see (``?user=``) instead of a key. Without a token every program
+of the machine gets as far as this: then prices need a key here as they do at the gateway.
+So one port, one login and one connection serve the whole page.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ class LiveProtocol(ClientProtocol):
             self.factory.welcome(self)
 
     def make_session(self, writer: ClientWriter, deflate: bool) -> Session:
-        """A session of the user whose feed the page wants to see."""
-        who = Authenticated(self._user, None)
-        return Session(self.factory.context, self, writer, self._address, self._format, deflate, who=who)
+        """A session of the user whose feed the page wants to see, or that waits for a key."""
+        who = Authenticated(self._user, None) if self.factory.trusting else None
+        return Session(
+            self.factory.context, self, writer, self._address, self._format, deflate, who, patient=True
+        )
 
     def tell(self, text: bytes) -> None:
         """Send JSON, unless the page has not taken what it was sent before: there will be newer."""
@@ -91,7 +94,8 @@ class LiveResource(WebSocketResource):
 
 
 class LiveFactory(ClientFactory):
-    """The open pages. ``status`` makes what they are told each second."""
+    """The open pages. ``status`` makes what they are told each second; ``trusting``: they may see
+    any user's feed without that user's key."""
 
     protocol = LiveProtocol
 
@@ -99,12 +103,14 @@ class LiveFactory(ClientFactory):
         self,
         context: Context,
         *,
+        trusting: bool,
         status: Callable[[], dict[str, Any]],
         history: History,
         events: EventLog,
         busiest: Busiest,
     ) -> None:
         super().__init__(context, tally=Tally())
+        self.trusting = trusting
         self._status = status
         self._history = history
         self._events = events
@@ -119,7 +125,9 @@ class LiveFactory(ClientFactory):
         """A page has connected."""
         self._busiest.start()
         samples = list(self._history.samples)
-        page.tell(msgspec.json.encode({"type": "history", "samples": samples}))
+        key_needed = page.session is not None and page.session.user is None
+        history = {"type": "history", "samples": samples, "key_needed": key_needed}
+        page.tell(msgspec.json.encode(history))
         page.tell(self._message())
         page.tell_events(self._events)
 

@@ -110,8 +110,9 @@ async def test_a_page_is_told_how_the_server_is(watched: Any, visit: Any) -> Non
 
 @pytest_twisted.ensureDeferred
 async def test_a_page_watches_in_the_client_protocol_as_the_user_it_names(watched: Any, visit: Any) -> None:
-    rig = watched()
-    page = await visit(rig, "bob")
+    rig = watched(WS_ADMIN_TOKEN=TOKEN)
+    page = await visit(rig, "bob", **Bearer)
+    assert (await page.next())["key_needed"] is False
     page.request(action="subscribe", symbols=["NSE:SBIN"], mode="Depth")
     answer = await page.until("subscribe")
     assert answer["subscriptions"][0]["status"] == "success"
@@ -123,6 +124,24 @@ async def test_a_page_watches_in_the_client_protocol_as_the_user_it_names(watche
     # A page is not one of the gateway's clients.
     assert rig.server.gateway.clients() == []
     assert rig.server.gateway.context.tally.opened == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_without_a_token_prices_need_a_key(watched: Any, visit: Any) -> None:
+    rig = watched()
+    page = await visit(rig, "bob")
+    assert (await page.next())["key_needed"] is True
+    for request in ({"action": "subscribe", "symbols": ["NSE:SBIN"]}, {"action": "subscribe_orders"}):
+        page.request(**request)
+        assert (await page.until("error"))["code"] == "NOT_AUTHENTICATED"
+    page.request(action="authenticate", api_key="nobody-key")
+    assert (await page.until("auth"))["code"] == "AUTHENTICATION_ERROR"
+    page.request(action="authenticate", api_key="alice-key")
+    assert (await page.until("auth"))["user_id"] == "alice"
+    page.request(action="subscribe", symbols=["NSE:SBIN"], mode="LTP")
+    assert (await page.until("subscribe"))["status"] == "success"
+    rig.server.publish(842.35)
+    assert (await page.until("market_data"))["data"]["ltp"] == 842.35
 
 
 @pytest_twisted.ensureDeferred

@@ -6,6 +6,7 @@ import { Plots } from "./plots.js";
 import { WatchList, parse } from "./watch.js";
 
 const USER = "openalgo-ws user";
+const KEY = "openalgo-ws key";
 const EVENTS = 300;
 
 const plots = new Plots($("plot-rate"), $("plot-latency"));
@@ -18,7 +19,6 @@ const connection = new Connection({
     lastEvent = 0;
     $("events").replaceChildren();
     pill($("link"), "connected", "good");
-    watch.opened();
   },
   closed() {
     pill($("link"), "reconnecting", "bad");
@@ -32,12 +32,41 @@ const connection = new Connection({
 const watch = new WatchList((request) => connection.send(request));
 
 const handlers = {
-  history: (message) => plots.replace(message.samples),
+  history(message) {
+    plots.replace(message.samples);
+    $("key-form").hidden = !message.key_needed;
+    if (!message.key_needed) watch.opened();
+    else if (key()) authenticate(key());
+  },
+  auth(message) {
+    const good = message.status === "success";
+    $("key-form").hidden = good;
+    $("key-said").hidden = good;
+    $("key-said").textContent = message.message;
+    if (good) watch.opened();
+    else sessionStorage.removeItem(KEY);
+  },
   server_status: show,
   events: (message) => message.events.forEach(addEvent),
   market_data: (message) => watch.ticked(message),
   subscribe: (message) => watch.answered(message),
 };
+
+// Where no admin token protects the page prices need an API key. It is kept for this tab alone.
+function key() {
+  return sessionStorage.getItem(KEY);
+}
+
+function authenticate(apiKey) {
+  sessionStorage.setItem(KEY, apiKey);
+  connection.send({ action: "authenticate", api_key: apiKey });
+}
+
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  authenticate($("key").value);
+  $("key").value = "";
+});
 
 function pill(element, text, kind) {
   element.textContent = text;
@@ -150,19 +179,21 @@ function addEvent(event) {
 
 async function begin() {
   let users = [];
+  let trusted = false;
   try {
     const answer = await fetch("/api/users", { cache: "no-store" });
     if (answer.ok) {
       const told = await answer.json();
       users = told.users;
-      $("logout").hidden = !told.login;
+      trusted = told.login;
+      $("logout").hidden = !trusted;
     }
   } catch {
     // The connection says that the server is not there.
   }
   const choice = $("watch-user");
   choice.replaceChildren(...users.map((user) => new Option(user, user)));
-  choice.hidden = users.length < 2;
+  choice.hidden = users.length < 2 || !trusted;
   const kept = localStorage.getItem(USER);
   if (users.includes(kept)) choice.value = kept;
   choice.addEventListener("change", () => {
