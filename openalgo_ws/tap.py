@@ -42,6 +42,7 @@ from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.log import LoggedService, twistd_observer
 from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.probe import Probe
+from openalgo_ws.ops.proxy_stats import ProxyStats, proxy_stats
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources
@@ -197,6 +198,13 @@ class Server(Service):
             status = self._status_port(gateway, accounts, demand, feeds, publisher, environment)
             status.privilegedStartService()  # type: ignore[no-untyped-call]
             self._parts.append(status)
+        if settings.proxy_stats_file is not None:
+
+            def stats() -> dict[str, Any]:
+                accounts_now = [] if feeds is None else feeds.account_reports()
+                return proxy_stats(gateway.clients(), accounts_now, environment.now())
+
+            self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, stats))
 
     def _status_port(
         self,

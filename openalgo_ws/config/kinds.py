@@ -30,6 +30,7 @@ __all__ = [
     "MapOf",
     "Names",
     "Network",
+    "NewFile",
     "Number",
     "SecretText",
     "Text",
@@ -186,6 +187,23 @@ class File(Kind[Path]):
                 return path
         except OSError as error:
             raise ValueError(text) from error
+
+
+@dataclass(frozen=True)
+class NewFile(Kind[Path]):
+    """The path of a file to write, in a folder that exists."""
+
+    metavar: str = "FILE"
+    allowed: str = "a file in a folder that exists"
+
+    def parse(self, text: str, directory: Path) -> Path:
+        path = directory / Path(text).expanduser()
+        try:
+            if path.parent.is_dir() and not path.is_dir():
+                return path
+        except (OSError, ValueError):
+            pass
+        raise ValueError(text)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from openalgo_ws.config.kinds import (
     MapOf,
     Names,
     Network,
+    NewFile,
     Number,
     SecretText,
     Text,
@@ -439,6 +440,15 @@ class Settings:
         8766,
         _OPERATION,
         "TCP port of the status page, /metrics, /healthz, /readyz and /api/status; 0 is none.",
+    )
+    proxy_stats_file: Path | None = setting(
+        "WS_PROXY_STATS_FILE",
+        NewFile(),
+        None,
+        _OPERATION,
+        "File to which connections, symbols and clients are written every 10 seconds, such as "
+        "log/ws_proxy_stats.json of an OpenAlgo installation.",
+        default_text="none",
     )
     websocket_url: str | None = setting(
         "WEBSOCKET_URL",

@@ -20,7 +20,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from openalgo_ws.feeds.life import Life
+from openalgo_ws.feeds.life import ConnectionState
 from openalgo_ws.feeds.report import AccountReport
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.log import RateLimitedLog
@@ -38,7 +38,7 @@ def proxy_stats(clients: list[Session], accounts: list[AccountReport], now: floa
     brokers = {account.broker for account in accounts} | {one.broker for one in clients if one.broker}
     return {
         "timestamp": now,
-        "active_connections": sum(one.state == Life.LIVE.value for one in connections),
+        "active_connections": sum(one.state == ConnectionState.LIVE.value for one in connections),
         "total_symbols": len(symbols),
         "connected_clients": len(clients),
         "brokers": sorted(brokers),
@@ -68,26 +68,21 @@ class ProxyStats(Service):
     def stopService(self) -> Deferred[None] | None:
         """End; fires when nothing is written any more."""
         super().stopService()  # type: ignore[no-untyped-call]
-        self._loop.stop()
+        if self._loop.running:
+            self._loop.stop()
         return self._writing
 
     def _write(self) -> Deferred[None]:
         text = msgspec.json.encode(self._read())
         pool = self._reactor.getThreadPool()
         self._writing = deferToThreadPool(self._reactor, pool, _replace, self._file, text)
-        self._writing.addErrback(self._failed)
-        self._writing.addBoth(self._written)
-        return self._writing
+        return self._writing.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        error = failure.check(OSError) and failure.value
-        if not isinstance(error, OSError):
-            failure.raiseException()  # type: ignore[no-untyped-call]
+        failure.trap(OSError)
+        error = failure.value
+        assert isinstance(error, OSError)
         self._warn.warn("can't write {file}: {error}", file=str(self._file), error=error.strerror)
-
-    def _written(self, result: Any) -> Any:
-        self._writing = None
-        return result
 
 
 def _replace(file: Path, text: bytes) -> None:

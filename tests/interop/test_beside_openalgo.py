@@ -38,6 +38,8 @@ class Site:
     def __init__(self, folder: Path, salt: str, feed_url: str) -> None:
         options = [] if feed_url else ["--feeds", "external"]
         environ = {"ZERODHA_FEED_URL": feed_url} if feed_url else {}
+        (folder / "log").mkdir()
+        environ["WS_PROXY_STATS_FILE"] = "log/ws_proxy_stats.json"
         self.server = ServerProcess(folder, *options, **environ)
         for name in OF_THE_FILE:
             del self.server.environ[name]
@@ -155,6 +157,7 @@ def test_in_the_place_of_the_proxy(site: Callable[..., Site], salt: str) -> None
 
     assert here.server.stop() == 0
     assert here.installation.tables() == before
+    assert "timestamp" in json.loads((here.installation.folder / "log" / "ws_proxy_stats.json").read_text())
     output = here.server.output()
     assert "Traceback" not in output
     for secret in (KEY, NEW_KEY, GOOD, PEPPER):
