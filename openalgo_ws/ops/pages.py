@@ -9,7 +9,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request
 
 from openalgo_ws.ops.access import Access, Entry
-from openalgo_ws.ops.resources import Document
+from openalgo_ws.ops.resources import Document, Folder
 
 __all__ = ["Login", "Logout", "page", "static_files"]
 
@@ -29,7 +29,7 @@ def page(name: str) -> Document:
 
 def static_files() -> Resource:
     """The scripts and styles of the page: exactly the files that are shipped, read once."""
-    root = Resource()
+    root = Folder()
     for folder in (_FOLDER, _FOLDER / "uplot"):
         for file in folder.iterdir():
             suffix = file.name[file.name.rfind(".") :]

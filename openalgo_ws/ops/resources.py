@@ -14,7 +14,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from openalgo_ws.ops.access import Access, Entry
 
-__all__ = ["Answering", "Document", "Guarded", "Json", "refusal", "show_json"]
+__all__ = ["Answering", "Document", "Folder", "Guarded", "Json", "refusal", "show_json"]
 
 #: A page of ours runs our scripts only, talks to this server only, and sits in nobody's frame.
 _POLICY = (
@@ -50,6 +50,32 @@ def refusal(request: Request, entry: Entry) -> bytes:
         Entry.TOO_MANY: "too many wrong tokens, try again later",
     }
     return show_json(request, {"status": "error", "message": messages[entry]})
+
+
+class Folder(Resource):
+    """Other resources under their names; nothing else is there."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """What there is for a name that nothing has."""
+        return _Nothing()
+
+    def render(self, request: Request) -> bytes:
+        """A folder itself shows nothing."""
+        return _Nothing().render(request)
+
+
+class _Nothing(Resource):
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def render(self, request: Request) -> bytes:
+        request.setResponseCode(404)
+        return show_json(request, {"status": "error", "message": "there is nothing here"})
 
 
 class Document(Resource):

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from openalgo_ws.ops.access import Access, Entry
 from openalgo_ws.ops.live import LiveFactory, LiveResource
 from openalgo_ws.ops.metrics import CONTENT_TYPE
 from openalgo_ws.ops.pages import Login, Logout, page, static_files
-from openalgo_ws.ops.resources import Answering, Document, Guarded, Json, show_json
+from openalgo_ws.ops.resources import Answering, Document, Folder, Guarded, Json, show_json
 
 __all__ = ["Contents", "status_site"]
 
@@ -65,7 +64,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
 def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
     """``/`` (the page), ``/healthz`` (the process answers), ``/readyz`` (its feeds are live, or nothing
     trades), ``/metrics`` (Prometheus) and what is under ``/api``."""
-    root, api, websocket = Resource(), Resource(), Resource()
+    root, api, websocket = Folder(), Folder(), Folder()
     form = page("login.html")
     root.putChild(b"", Guarded(access, page("index.html"), form))
     root.putChild(b"login", Login(access, form))

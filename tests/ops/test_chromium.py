@@ -12,12 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import zmq
 from websockets.sync.client import connect
 
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.store import add_user
 from openalgo_ws.demo import DEMO_KEY
 from tests.ops.conftest import TOKEN
 from tests.support.chromium import Chromium, Page, find_chromium
-from tests.support.process import ServerProcess, free_port
+from tests.support.process import PEPPER, ServerProcess, free_port
 
 BINARY = find_chromium()
 
@@ -50,13 +54,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Serve]:
-    """Start a demo; it and its page's address."""
+def served(tmp_path: Path) -> Iterator[Serve]:
+    """Start a server, a demo if nothing else is asked for; it and its page's address."""
     started: list[ServerProcess] = []
 
-    def start(**environ: str) -> tuple[ServerProcess, str]:
+    def start(*options: str, **environ: str) -> tuple[ServerProcess, str]:
         port = str(free_port())
-        server = ServerProcess(tmp_path, "--demo", STATUS_PORT=port, **environ)
+        server = ServerProcess(tmp_path, *(options or ("--demo",)), STATUS_PORT=port, **environ)
         started.append(server)
         return server.start(), f"http://127.0.0.1:{port}/"
 
@@ -105,8 +109,8 @@ def wait_for_samples(page: Page, least: int) -> None:
     page.wait_for(f"Number(document.body.dataset.samples) >= {least}")
 
 
-def test_prices_move_and_go_on_after_a_restart(browser: Chromium, demo: Serve, pictures: Path) -> None:
-    server, url = demo()
+def test_prices_move_and_go_on_after_a_restart(browser: Chromium, served: Serve, pictures: Path) -> None:
+    server, url = served()
     page = browser.page()
     page.screen(1280, 1000)
     with a_client(server):
@@ -142,19 +146,48 @@ def test_prices_move_and_go_on_after_a_restart(browser: Chromium, demo: Serve, p
     page.close()
 
 
-def test_a_symbol_that_does_not_exist_says_so(browser: Chromium, demo: Serve) -> None:
-    _, url = demo()
+def test_a_symbol_that_does_not_exist_says_so(browser: Chromium, served: Serve) -> None:
+    _, url = served()
     page = browser.page()
     page.open(f"{url}?watch=NSE:NOSUCHTHING")
     page.wait_for(f"{cell('NSE:NOSUCHTHING', 'muted')}?.textContent.length > 5")
     page.close()
 
 
+def test_without_a_token_a_key_is_asked_for(
+    browser: Chromium, served: Serve, tmp_path: Path, secret: Callable[[str], str]
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/server.db")
+    database.prepare()
+    key = secret(database.call(lambda connection: add_user(connection, Vault(PEPPER), "alice", "zerodha")))
+    database.stop()
+    server, url = served("--feeds", "external")
+    page = browser.page()
+    page.open(f"{url}?watch=NSE:SBIN")
+    for shown, wait in (("not a key", "!said.hidden && !form.hidden"), (key, "said.hidden && form.hidden")):
+        page.wait_for("!document.getElementById('key-form').hidden")
+        page.evaluate(f"document.getElementById('key').value = {shown!r}")
+        page.evaluate("document.getElementById('key-form').requestSubmit()")
+        names = "(said, form) => " + wait
+        found = "document.getElementById('key-said'), document.getElementById('key-form')"
+        page.wait_for(f"({names})({found})")
+    with zmq.Context() as context, context.socket(zmq.PUB) as bus:
+        bus.linger = 0
+        bus.connect(f"tcp://127.0.0.1:{server.zmq_port}")
+        # A publisher is heard once it has been connected for a moment.
+        for _ in range(200):
+            bus.send_multipart([b"NSE_SBIN_QUOTE", b'{"ltp": 842.35}'])
+            if page.soon(cell("NSE:SBIN", "last")):
+                break
+    assert page.evaluate(f"{cell('NSE:SBIN', 'last')}.textContent") == "842.35"
+    page.close()
+
+
 def test_logging_in_lasts_beyond_a_restart(
-    browser: Chromium, demo: Serve, secret: Callable[[str], str]
+    browser: Chromium, served: Serve, secret: Callable[[str], str]
 ) -> None:
     secret(TOKEN)
-    server, url = demo(WS_ADMIN_TOKEN=TOKEN)
+    server, url = served(WS_ADMIN_TOKEN=TOKEN)
     page = browser.page()
     page.open(url)
     page.wait_for("document.querySelector('form[action=\"/login\"]')")

@@ -78,13 +78,18 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
+    def soon(self, expression: str) -> bool:
+        """Whether an expression is true in a twentieth of a second."""
+        return bool(
+            self.evaluate(f"new Promise((done) => setTimeout(() => done(Boolean({expression})), 50))")
+        )
+
     def wait_for(self, expression: str) -> None:
         """Wait until an expression is true, looking twenty times a second."""
-        later = f"new Promise((done) => setTimeout(() => done(Boolean({expression})), 50))"
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             with suppress(Navigated):
-                if self.evaluate(later):
+                if self.soon(expression):
                     return
         shown = self.evaluate("document.body.innerText")
         raise AssertionError(f"{expression} did not become true; {self.complaints}; the page says: {shown}")
