@@ -12,7 +12,12 @@ from openalgo_ws.cli import main
 from openalgo_ws.options import Options
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"^(?:\.venv/bin/)?(openalgo-ws|twistd -n openalgo-ws)\b(.*)$", re.MULTILINE)
 
