@@ -18,6 +18,8 @@ _OFFERS = {
     "symbols": ("openalgo_ws.cli.symbols:symbols", "Load and search instrument masters."),
     "adapters": ("openalgo_ws.cli.adapters:adapters", "Show the brokers and what they offer."),
     "watch": ("openalgo_ws.cli.watch:watch", "Show live ticks of a running server."),
+    "record": ("openalgo_ws.cli.record:record", "Write live ticks of a running server to a file."),
+    "replay": ("openalgo_ws.cli.replay:replay", "Feed a gateway with recorded ticks."),
     "simulate": ("openalgo_ws.cli.simulate:simulate", "Serve a simulated exchange as a broker does."),
     "conformance": ("openalgo_ws.cli.conformance:conformance", "Check adapters against recorded examples."),
     "doctor": ("openalgo_ws.cli.doctor:doctor", "Check the whole set-up and say what to do."),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import click
@@ -37,27 +37,51 @@ from openalgo_ws.config import Secret, Settings, is_loopback
 from openalgo_ws.demo import DEMO_KEY
 from openalgo_ws.tick import Mode
 
-__all__ = ["Watch", "watch"]
+__all__ = ["MODES", "Screen", "Watch", "connection_options", "make_client", "run_client", "url_of", "watch"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Listening there is listening on all addresses.
 _ANY = ("", "0.0.0.0", "::")
 
-_MODES = {"ltp": Mode.LTP, "quote": Mode.QUOTE, "depth": Mode.DEPTH}
+MODES = {"ltp": Mode.LTP, "quote": Mode.QUOTE, "depth": Mode.DEPTH}
+
+
+_CONNECTION_OPTIONS = (
+    click.option("--url", help="Server to connect to (default: where this configuration listens)."),
+    click.option(
+        "--api-key",
+        envvar="OPENALGO_WS_API_KEY",
+        show_envvar=True,
+        help="The user's API key (default, on this machine only: the demo's).",
+    ),
+    click.option("--ca", type=click.Path(path_type=Path), help="PEM file of authorities to trust (wss://)."),
+)
+
+
+def connection_options(function: F) -> F:
+    """The options of a command that is a client: --url, --api-key, --ca."""
+    for option in reversed(_CONNECTION_OPTIONS):
+        function = option(function)
+    return function
+
+
+class Screen(Protocol):
+    """What a person sees meanwhile."""
+
+    def open(self) -> None: ...
+
+    def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
 
 
 @click.command()
 @click.argument("symbols", nargs=-1, required=True, metavar="EXCHANGE:SYMBOL…")
-@click.option("--mode", type=click.Choice(list(_MODES), case_sensitive=False), default="quote")
+@click.option("--mode", type=click.Choice(list(MODES), case_sensitive=False), default="quote")
 @click.option("--depth", type=click.IntRange(1, 1000), default=5, help="Levels of the book to ask for.")
 @click.option("--json", "as_json", is_flag=True, help="Print one tick a line instead of a table.")
-@click.option("--url", help="Server to connect to (default: where this configuration listens).")
-@click.option(
-    "--api-key",
-    envvar="OPENALGO_WS_API_KEY",
-    show_envvar=True,
-    help="The user's API key (default, on this machine only: the demo's).",
-)
-@click.option("--ca", type=click.Path(path_type=Path), help="PEM file of authorities to trust (wss://).")
+@connection_options
 @click.option("--throttle-ms", type=click.IntRange(0), help="Milliseconds between messages of a symbol.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many ticks.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), help="Stop after so many seconds.")
@@ -80,6 +104,22 @@ def watch(
     Reconnects when the connection is lost. The exit code is 1 if the key was refused, if no symbol
     could be subscribed, or if the end came (--duration) without a single tick.
     """
+    board = Board(Console(), MODES[mode.lower()])
+    job = Watch(_json_line if as_json else board.update, count)
+    client = make_client(setup, job, symbols, url, api_key, ca)
+    client.core.subscribe(symbols, MODES[mode.lower()], depth, throttle_ms)
+    react(run_client, (client, job, None if as_json else board, duration))
+
+
+def make_client(
+    setup: Setup,
+    job: Watch,
+    symbols: Sequence[str],
+    url: str | None,
+    api_key: str | None,
+    ca: Path | None,
+) -> Client:
+    """A client as the options of a command say; its events go to ``job``. UsageError for a mistake."""
     try:
         for text in symbols:
             parse_symbol(text)
@@ -91,18 +131,17 @@ def watch(
 
     from twisted.internet import reactor
 
-    board = Board(Console(), _MODES[mode.lower()])
-    job = Watch(_json_line if as_json else board.update, count)
     try:
         client = Client(reactor, url, Secret(key), job.handle, trust_roots=roots)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
-    client.core.subscribe(symbols, _MODES[mode.lower()], depth, throttle_ms)
     job.core = client.core
-    react(_run, (client, job, None if as_json else board, duration))
+    return client
 
 
-async def _run(reactor: Any, client: Client, job: Watch, board: Board | None, duration: float | None) -> None:
+async def run_client(
+    reactor: Any, client: Client, job: Watch, board: Screen | None, duration: float | None
+) -> None:
     """Run the client until the job is done; SystemExit with its exit code."""
     timer = None if duration is None else reactor.callLater(duration, job.time_is_up)
     screen = None if board is None else LoopingCall(board.refresh)
@@ -168,6 +207,10 @@ class Watch:
         except BrokenPipeError:
             # Whoever read our output has seen enough (head, for one).
             self.end(0)
+            return
+        except OSError as error:
+            self._say(f"what came can't be kept: {error.strerror}")
+            self.end(1)
             return
         self.ticks += 1
         if self._count is not None and self.ticks >= self._count:
