@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+from twisted.web import http
 from twisted.web.server import Request, Site
 
 from openalgo_ws.ops.access import Access, Entry
@@ -49,6 +50,13 @@ class _Request(Request):
             self.channel.loseConnection()
 
 
+class _Site(Site):
+    """Asked by Prometheus every few seconds: that is not worth a line in the log each time."""
+
+    def log(self, request: http.Request) -> None:
+        """Say nothing."""
+
+
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """What the paths show."""
 
@@ -80,7 +88,7 @@ def status_site(reactor: Any, access: Access, contents: Contents) -> Site:
     api.putChild(b"websocket", websocket)
     websocket.putChild(b"config", Guarded(access, Answering(contents.websocket_config)))
     websocket.putChild(b"apikey", Guarded(access, Answering(contents.websocket_key)))
-    site = Site(root, requestFactory=_Request, reactor=reactor)
+    site = _Site(root, requestFactory=_Request, reactor=reactor)  # type: ignore[no-untyped-call]
     site.displayTracebacks = False
     site.noisy = False
     return site
