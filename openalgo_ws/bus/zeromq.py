@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import zmq
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
@@ -21,6 +22,9 @@ __all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus"]
 
 #: Topic and payload. A message that does not have two frames arrives as its topic and nothing.
 Message = tuple[bytes, bytes]
+
+#: Takes a batch; where it returns a Deferred, the next batch waits for that.
+Receive = Callable[[list[Message]], Deferred[None] | None]
 
 #: As a plain number: an enum's costs more than the read itself.
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -49,7 +53,7 @@ class ZmqBus:
     def subscriber(
         self,
         endpoints: Sequence[BusEndpoint],
-        receive: Callable[[list[Message]], None],
+        receive: Receive,
         *,
         batch: int = 256,
         high_water_mark: int = 20_000,
@@ -118,18 +122,19 @@ class Subscriber(_Socket):
     def __init__(
         self,
         factory: ZmqFactory,
-        receive: Callable[[list[Message]], None],
+        receive: Receive,
         batch: int,
         high_water_mark: int,
     ) -> None:
         self._receive = receive
         self._batch = batch
+        self._held = False
         super().__init__(factory, high_water_mark)
         self.socket.setsockopt(zmq.SUBSCRIBE, b"")
 
     def doRead(self) -> None:
         """Take what has arrived, at most one batch; the rest has its turn in the next iteration."""
-        if self.factory is None or not self._ready:
+        if self.factory is None or not self._ready or self._held:
             return
         recv = self.socket.recv
         messages: list[Message] = []
@@ -154,7 +159,16 @@ class Subscriber(_Socket):
         else:
             self._later(0, self.doRead)
         if messages:
-            self._receive(messages)
+            busy = self._receive(messages)
+            if busy is not None:
+                self._held = True
+                busy.addCallback(self._go_on)
+
+    def _go_on(self, _: None) -> None:
+        """The last batch is done with. What came meanwhile has used up the descriptor's edge."""
+        self._held = False
+        if self.factory is not None:
+            self._later(0, self.doRead)
 
 
 class Publisher(_Socket):

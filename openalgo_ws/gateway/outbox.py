@@ -4,6 +4,9 @@ During a turn channels append frames to outboxes; at its end every touched outbo
 and written to each of its clients. Clients whose subscriptions are equal share one outbox, so a
 hundred dashboards on the same watch-list cost one join, not a hundred. A client that changes its
 subscriptions or falls behind gets an outbox of its own first.
+
+A thousand clients take longer to write to than the reactor may be kept: what is joined can be written
+in steps, with frames for the next time gathering meanwhile. Each client still gets everything in order.
 """
 
 from __future__ import annotations
@@ -23,7 +26,18 @@ _PORTION = 64 * 1024
 class Outbox:
     """Frames of this turn, and whom they go to."""
 
-    __slots__ = ("_join", "_kept", "behind", "channels", "frames", "shared_key", "writers")
+    __slots__ = (
+        "_data",
+        "_join",
+        "_kept",
+        "_messages",
+        "_rest",
+        "behind",
+        "channels",
+        "frames",
+        "shared_key",
+        "writers",
+    )
 
     def __init__(self, writers: Iterable[ClientWriter], channels: Iterable[Channel] = ()) -> None:
         self.frames: list[bytes] = []
@@ -35,6 +49,11 @@ class Outbox:
         #: Under which set of channels it is shared, if it is.
         self.shared_key: frozenset[Channel] | None = None
         self._kept: dict[Channel, RoutedTick] = {}
+        #: What is being written, how many messages that is, and to whom it is still to be written,
+        #: the next one last.
+        self._data = b""
+        self._messages = 0
+        self._rest: list[ClientWriter] = []
         #: A client has one format for all that it holds, and so have those that share an outbox.
         self._join = next((channel.form.join for channel in self.channels), b"".join)
 
@@ -43,17 +62,52 @@ class Outbox:
         self.channels[channel] = None
         self._join = channel.form.join
 
-    def flush(self) -> int:
-        """Write this turn's frames to every client; how many messages that were."""
-        frames = self.frames
-        messages = len(frames) * len(self.writers)
-        if frames:
-            data = self._join(frames)
-            frames.clear()
-            # A copy: a client that overflows now leaves a shared outbox in the middle of this.
-            for writer in tuple(self.writers):
-                writer.write(data)
+    @property
+    def pending(self) -> bool:
+        """Whether anything is still to be written."""
+        return bool(self._rest or self.frames)
+
+    def step(self, clients: int) -> int:
+        """Write what is pending to so many clients at the most; how many messages that were."""
+        rest = self._rest
+        if not rest:
+            self.seal()
+        messages = 0
+        while rest and clients:
+            clients -= 1
+            messages += self._messages
+            # A client that overflows now leaves, if the outbox is shared; it has had its share.
+            rest.pop().write(self._data)
         return messages
+
+    def seal(self) -> bool:
+        """Join the frames, for those who are here now. False: the last ones are not written yet."""
+        if self._rest:
+            return not self.frames
+        if self.frames:
+            self._data = self._join(self.frames)
+            self._messages = len(self.frames)
+            self.frames.clear()
+            self._rest = self.writers[::-1]
+        return True
+
+    def flush(self) -> int:
+        """Write everything to every client; how many messages that were."""
+        messages = 0
+        while self.pending:
+            messages += self.step(len(self.writers))
+        return messages
+
+    def part(self, writer: ClientWriter) -> list[tuple[bytes, int]]:
+        """Let a client go. What is still to be written to it, in order, with the number of messages."""
+        owed = []
+        if writer in self._rest:
+            self._rest.remove(writer)
+            owed.append((self._data, self._messages))
+        if self.frames:
+            owed.append((self._join(self.frames), len(self.frames)))
+        self.writers.remove(writer)
+        return owed
 
     @property
     def kept(self) -> int:

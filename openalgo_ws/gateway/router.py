@@ -7,17 +7,19 @@ the feeds that were granted to them.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import TICKS_PREFIX, tag_of, unpack
 from openalgo_ws.bus.topics import market_topics, parse_market_topic
-from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Line, Sink, Stats
+from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Line, Stats
 from openalgo_ws.gateway.ids import Ids
 from openalgo_ws.gateway.outbox import Outbox
 from openalgo_ws.gateway.throttle import ThrottleClock
@@ -29,6 +31,11 @@ __all__ = ["BusStats", "Router"]
 
 #: A change of subscriptions is over when nothing changed for so long (seconds).
 _SETTLED = 0.5
+
+#: For how long (seconds) clients are written to before everything else has its turn.
+_SLICE = 0.003
+#: Clients that are written to between two looks at the clock.
+_STEP = 16
 
 
 class BusStats:
@@ -82,11 +89,19 @@ class Router:
         self._idle: dict[Line, float] = {}
         self._idle_call: IDelayedCall | None = None
         self._complained = float("-inf")
+        #: Outboxes that hold something still to be written.
+        self._unwritten: OrderedDict[Outbox, None] = OrderedDict()
+        self._write_call: IDelayedCall | None = None
+        self._written: Deferred[None] | None = None
 
     # From the bus.
 
-    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> None:
-        """A batch of bus messages: route every one, then flush what they touched."""
+    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> Deferred[None] | None:
+        """A batch of bus messages: route every one, then flush what they touched.
+
+        Where that takes longer than the reactor may be kept, it goes on in the next turns: the next
+        batch should wait for the Deferred.
+        """
         now = self._reactor.seconds()
         wall_ms = self._wall_ms()
         foreign = self._foreign
@@ -107,6 +122,11 @@ class Router:
         self.bus_stats.messages += len(messages)
         self.bus_stats.ticks += read
         self.flush()
+        if self._write_call is None:
+            return None
+        if self._written is None:
+            self._written = Deferred()
+        return self._written
 
     def _other(self, topic: bytes, payload: bytes, now: float) -> None:
         if topic.startswith(TICKS_PREFIX):
@@ -161,7 +181,7 @@ class Router:
         """A client is gone with everything it held."""
         outbox = self._outboxes.pop(writer)
         self._settling.pop(writer, None)
-        outbox.writers.remove(writer)
+        outbox.part(writer)
         if not outbox.writers:
             self._retire(outbox)
 
@@ -206,14 +226,35 @@ class Router:
         if not touched:
             return
         if len(touched) == 1:
-            outboxes: Iterable[Sink] = list(touched[0].sinks)
+            outboxes: Iterable[Any] = list(touched[0].sinks)
         elif sum(len(channel.sinks) for channel in touched) < len(self._outboxes):
             outboxes = {sink for channel in touched for sink in channel.sinks}
         else:
             # More frames than clients: looking at every outbox once is the shorter way.
             outboxes = set(self._outboxes.values())
         touched.clear()
-        self._deliveries += sum(outbox.flush() for outbox in outboxes)
+        self._unwritten.update(dict.fromkeys(outboxes))
+        if self._write_call is None:
+            self._write()
+
+    def _write(self) -> None:
+        """Write to clients until all have everything, or for a slice of time; then go on next turn."""
+        self._write_call = None
+        unwritten, seconds = self._unwritten, self._reactor.seconds
+        until = seconds() + _SLICE
+        messages = 0
+        while unwritten:
+            outbox, _ = unwritten.popitem(last=False)
+            messages += outbox.step(_STEP)
+            if outbox.pending:
+                unwritten[outbox] = None
+            if unwritten and seconds() >= until:
+                self._write_call = self._reactor.callLater(0, self._write)
+                break
+        self._deliveries += messages
+        if self._write_call is None and self._written is not None:
+            written, self._written = self._written, None
+            written.callback(None)
 
     def overflowed(self, writer: ClientWriter) -> None:
         """The client can't keep up: conflate for it alone."""
@@ -270,14 +311,19 @@ class Router:
         """The client's outbox, its alone; sharing is looked for again when it has settled."""
         outbox = self._outboxes[writer]
         if len(outbox.writers) > 1:
-            outbox.flush()
-            outbox.writers.remove(writer)
+            owed = outbox.part(writer)
             outbox = self._outboxes[writer] = Outbox([writer], outbox.channels)
             for channel in outbox.channels:
                 channel.add(outbox, None)
-        elif outbox.shared_key is not None:
-            del self._shared[outbox.shared_key]
-            outbox.shared_key = None
+            # Last, because it may make the client overflow.
+            for data, messages in owed:
+                self._deliveries += messages
+                writer.write(data)
+        else:
+            if outbox.shared_key is not None:
+                del self._shared[outbox.shared_key]
+                outbox.shared_key = None
+            self._deliveries += outbox.flush()
         self._settle_later(writer)
         return outbox
 
@@ -317,8 +363,9 @@ class Router:
             self._shared[key] = outbox
             outbox.shared_key = key
             return True
-        outbox.flush()
-        other.flush()
+        if not other.seal():
+            return False
+        self._deliveries += outbox.flush()
         for channel in outbox.channels:
             channel.discard(outbox)
         other.writers.append(writer)
@@ -373,7 +420,7 @@ class Router:
     def stop(self) -> None:
         """End every timer."""
         self._clock.stop()
-        for name in ("_settle_call", "_idle_call"):
+        for name in ("_settle_call", "_idle_call", "_write_call"):
             call: Any = getattr(self, name)
             if call is not None:
                 call.cancel()

@@ -139,9 +139,9 @@ class Gateway(Service):
 
     # From the bus.
 
-    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> None:
-        """A batch of bus messages."""
-        self.router.receive(messages)
+    def receive(self, messages: Sequence[tuple[bytes, bytes]]) -> Deferred[None] | None:
+        """A batch of bus messages; the next one should wait for the Deferred."""
+        return self.router.receive(messages)
 
     def _control(self, topic: bytes, payload: bytes) -> None:
         if is_order_update(topic):

@@ -25,13 +25,17 @@ class FakeWriter:
     paused: bool = False
     received: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     on_write: Callable[[], None] | None = None
+    #: How long a write takes (seconds).
+    cost: float = 0.0
 
     def write(self, data: bytes) -> None:
+        # Time passes, but nothing else has its turn.
+        self.clock.rightNow += self.cost
+        for message in messages(data):
+            self.received.append((self.clock.seconds(), message))
         if self.on_write is not None:
             told, self.on_write = self.on_write, None
             told()
-        for message in messages(data):
-            self.received.append((self.clock.seconds(), message))
 
     def ltps(self) -> list[float]:
         return [message["data"]["ltp"] for _, message in self.received]
