@@ -137,6 +137,7 @@ def test_a_hundred_thousand_random_requests_and_frames(process, alice: str) -> N
         WS_MAX_REQUESTS_PER_SECOND="1000000",
         WS_REQUEST_BURST="1000000",
         WS_MAX_FAILED_AUTHENTICATIONS="1000000",
+        WS_FAILED_AUTHENTICATION_SECONDS="1",
     ).start()
     publisher = Publisher(server.zmq_port)
     try:
