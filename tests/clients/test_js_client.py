@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from openalgo_ws.encoding.exact import data_of, record_of
 from openalgo_ws.tick import Mode, Tick
 from tests.clients.nodejs import node
 from tests.encoding.test_exact import ticks
-from tests.support.process import ServerProcess
+from tests.support.process import TIMEOUT, ServerProcess
 
 HERE = Path(__file__).parent
 #: Shrinking by way of another process takes minutes, and the example is small enough.
@@ -39,6 +41,14 @@ class Node:
             text=True,
             env=environ,
         )
+        self._said: Queue[str] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._said.put(line)
+        self._process.stdout.close()
 
     def tell(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -46,20 +56,17 @@ class Node:
         self._process.stdin.flush()
 
     def hear(self) -> Any:
-        assert self._process.stdout is not None
         # JavaScript writes large numbers without an exponent, and in it they are floating-point numbers.
-        return json.loads(self._process.stdout.readline(), parse_int=float)
+        return json.loads(self._said.get(timeout=TIMEOUT), parse_int=float)
 
     def end(self) -> int:
         """Its exit code, once it has nothing left to do."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            return self._process.wait(20)
+            return self._process.wait(TIMEOUT)
         finally:
             self._process.kill()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
