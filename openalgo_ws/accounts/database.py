@@ -58,7 +58,7 @@ class Database:
 
         An SQLite file is created with permission 0600. Raises `DatabaseUnavailable`.
         """
-        file = self._file()
+        file = self.file
         if file is not None and not file.exists():
             try:
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -106,7 +106,9 @@ class Database:
         deferred: Deferred[T] = deferToThreadPool(reactor, self._pool, function)
         return deferred.addBoth(done)
 
-    def _file(self) -> Path | None:
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database."""
         name = self._url.database
         if self._url.get_backend_name() != "sqlite" or not name or name == ":memory:":
             return None

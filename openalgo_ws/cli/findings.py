@@ -211,6 +211,8 @@ def database(settings: Settings, vault: Vault | None, registry: Registry, now: d
     try:
         opened.prepare()
         yield Grade.OK, f"database: reachable, {'our own' if opened.own else 'an OpenAlgo installation’s'}"
+        if opened.file is not None and opened.file.stat().st_mode & 0o077:
+            yield Grade.WARN, f"database: other users can open it; chmod 600 {opened.file}"
         yield from opened.call(lambda connection: _content(connection, settings, vault, registry, now))
     except DatabaseUnavailable as error:
         yield Grade.FAIL, f"database: {error}; check DATABASE_URL"

@@ -96,9 +96,11 @@ def turns(condition: Any) -> Deferred[None]:
     return done.addTimeout(10, reactor)
 
 
-def test_our_file_is_ours_alone(database: Database, tmp_path: Path) -> None:
+def test_our_file_is_ours_alone(database: Database, vault: Vault, tmp_path: Path) -> None:
     assert database.own
-    assert stat.S_IMODE((tmp_path / "own.db").stat().st_mode) == 0o600
+    database.call(lambda connection: add_user(connection, vault, "alice", "zerodha"))
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == {"own.db": 0o600, "own.db-shm": 0o600, "own.db-wal": 0o600}
 
 
 def test_a_short_pepper_is_refused() -> None:

@@ -256,8 +256,10 @@ def test_whose_the_database_is(tmp_path: Path) -> None:
 
     assert examined(tmp_path, None) == [
         "ok database: reachable, an OpenAlgo installation’s",
+        f"warn database: other users can open it; chmod 600 {tmp_path}/doctor.db",
         "warn symbols: there are none; log in to that broker in OpenAlgo, which loads them",
     ]
+    (tmp_path / "doctor.db").chmod(0o600)
     # Tables that an installation would have and this one has not: a failure, and no traceback.
     assert examined(tmp_path, Vault(PEPPER))[1].startswith("fail database:")
 
