@@ -1,4 +1,5 @@
-"""A client of the gateway: a core without I/O, and a Twisted service around it.
+"""A client of the gateway: a core without I/O, and a Twisted service around it. For asyncio there is
+`openalgo_ws.client.aio`, around the same core.
 
     client = Client(reactor, "ws://127.0.0.1:8765", api_key, handler)
     client.core.subscribe(["NSE:RELIANCE"], Mode.DEPTH)
