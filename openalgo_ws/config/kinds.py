@@ -36,6 +36,7 @@ __all__ = [
     "Text",
     "Url",
     "Whole",
+    "expanded",
 ]
 
 T = TypeVar("T")
@@ -173,6 +174,14 @@ class Choice(Kind[str]):
         raise ValueError(text)
 
 
+def expanded(text: str) -> Path:
+    """A path as people write it, ``~`` for a home. ValueError if there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError(text) from None
+
+
 @dataclass(frozen=True)
 class File(Kind[Path]):
     """The path of a file that exists."""
@@ -181,7 +190,7 @@ class File(Kind[Path]):
     allowed: str = "a file that can be read"
 
     def parse(self, text: str, directory: Path) -> Path:
-        path = directory / Path(text).expanduser()
+        path = directory / expanded(text)
         try:
             with path.open("rb"):
                 return path
@@ -197,7 +206,7 @@ class NewFile(Kind[Path]):
     allowed: str = "a file in a folder that exists"
 
     def parse(self, text: str, directory: Path) -> Path:
-        path = directory / Path(text).expanduser()
+        path = directory / expanded(text)
         try:
             if path.parent.is_dir() and not path.is_dir():
                 return path

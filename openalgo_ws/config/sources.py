@@ -15,7 +15,7 @@ from dotenv import dotenv_values
 from openalgo_ws.config.check import check
 from openalgo_ws.config.declare import BROKER, Declaration
 from openalgo_ws.config.errors import SettingsError
-from openalgo_ws.config.kinds import ListOf, MapOf
+from openalgo_ws.config.kinds import ListOf, MapOf, expanded
 from openalgo_ws.config.settings import DECLARATIONS, Settings
 
 __all__ = ["DEFAULT_FILE", "Loaded", "find_file", "load", "read_file"]
@@ -41,10 +41,13 @@ def find_file(named: str | None) -> Path | None:
     if named is None:
         default = Path(DEFAULT_FILE)
         return default if default.is_file() else None
-    path = Path(named).expanduser()
-    if not path.is_file() or not os.access(path, os.R_OK):
-        raise SettingsError("--config", named, "allowed is a file that can be read")
-    return path
+    try:
+        path = expanded(named)
+        if path.is_file() and os.access(path, os.R_OK):
+            return path
+    except ValueError:
+        pass
+    raise SettingsError("--config", named, "allowed is a file that can be read")
 
 
 def read_file(path: Path) -> dict[str, str]:

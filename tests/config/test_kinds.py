@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 from openalgo_ws.config import DECLARATIONS, Declaration, masked_url
 
 SEEDS = st.sampled_from(
-    ["8765", "-3", "1e400", "nan", "true", "03:00", "a=b,c", "a=b; c=d", "tcp:1", "::1/128", "ws://h:1/p?q"]
+    [
+        "8765",
+        "-3",
+        "1e400",
+        "nan",
+        "true",
+        "03:00",
+        "a=b,c",
+        "a=b; c=d",
+        "tcp:1",
+        "::1/128",
+        "ws://h:1/p?q",
+        "~nobody/x",
+    ]
 )
 
 

@@ -271,3 +271,8 @@ def test_the_option_is_the_variable_without_its_prefix() -> None:
     for one in DECLARATIONS:
         name = one.variable.removeprefix("<BROKER>_").removeprefix("WS_").lower().replace("_", "-")
         assert one.option == name
+
+
+def test_a_home_that_nobody_has_is_refused_like_any_file_that_is_not_there() -> None:
+    with pytest.raises(SettingsError, match="a file that can be read"):
+        find_file("~nobody-has-this-home/x.env")
