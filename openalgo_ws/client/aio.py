@@ -166,7 +166,7 @@ class AsyncClient:
 
 
 def _reason(connection: ClientConnection) -> str:
-    code, reason = connection.close_code, connection.close_reason
+    code, reason = connection.protocol.close_code, connection.protocol.close_reason
     return f"{reason or 'the connection was closed'} (code {code})"
 
 

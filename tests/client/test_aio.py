@@ -53,7 +53,7 @@ class Server:
             else:
                 await connection.send(json.dumps({"type": "auth", "status": "error"}))
         await connection.wait_closed()
-        self.closed.append(connection.close_code)
+        self.closed.append(connection.protocol.close_code)
 
 
 @asynccontextmanager
