@@ -66,9 +66,11 @@ class Recorder:
         self._raw.flush()
 
     def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
-        self._raw.close()
+        """Finish the file. OSError if that can't be done; it is closed all the same."""
+        try:
+            self._file.close()
+        finally:
+            self._raw.close()
 
 
 class Recording:

@@ -54,7 +54,7 @@ def record(
     except OSError as error:
         raise click.BadParameter(f"{file}: {error.strerror}") from error
     try:
-        react(run_client, (client, job, _Progress(recorder, count, duration), duration))
+        react(run_client, (client, job, _Progress(recorder, job, count, duration), duration))
     finally:
         try:
             recorder.close()
@@ -66,8 +66,9 @@ def record(
 class _Progress:
     """The bar, and what is written to the file once a second."""
 
-    def __init__(self, recorder: Recorder, count: int | None, duration: float | None) -> None:
+    def __init__(self, recorder: Recorder, job: Watch, count: int | None, duration: float | None) -> None:
         self._recorder = recorder
+        self._job = job
         self._count = count
         self._duration = duration
         self._began = self._flushed = time.monotonic()
@@ -80,7 +81,10 @@ class _Progress:
         now = time.monotonic()
         if now - self._flushed >= _FLUSH:
             self._flushed = now
-            self._recorder.flush()
+            try:
+                self._recorder.flush()
+            except OSError as error:
+                self._job.failed(error)
         self._bar.refresh()
 
     def close(self) -> None:

@@ -209,12 +209,16 @@ class Watch:
             self.end(0)
             return
         except OSError as error:
-            self._say(f"what came can't be kept: {error.strerror}")
-            self.end(1)
+            self.failed(error)
             return
         self.ticks += 1
         if self._count is not None and self.ticks >= self._count:
             self.end(0)
+
+    def failed(self, error: OSError) -> None:
+        """What came can't be shown or kept any more: say so, and end."""
+        self._say(f"what came can't be kept: {error.strerror}")
+        self.end(1)
 
     def end(self, code: int) -> None:
         """It is over; the first code counts."""

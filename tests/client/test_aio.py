@@ -168,7 +168,9 @@ def test_no_key_is_logged_even_when_everything_is(key: str, caplog: pytest.LogCa
 
 
 def test_binary_frames_become_the_same_events(key: str) -> None:
-    record = BinaryMarketData(id=7, mode=1, price_scale=2, qty_scale=0, flags=0, timestamp_us=1_000_000, ltp=725)
+    record = BinaryMarketData(
+        id=7, mode=1, price_scale=2, qty_scale=0, flags=0, timestamp_us=1_000_000, ltp=725
+    )
 
     async def handle(connection: ServerConnection) -> None:
         request = json.loads(await connection.recv())

@@ -20,10 +20,15 @@ from tests.support.process import TIMEOUT, ServerProcess, free_port
 pytestmark = pytest.mark.slow
 
 
+def command() -> list[str]:
+    """The command, as it is installed."""
+    return [str(Path(sys.executable).parent / "openalgo-ws")]
+
+
 def openalgo_ws(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
     return subprocess.run(
-        [str(Path(sys.executable).parent / "openalgo-ws"), *words],
+        [*command(), *words],
         cwd=folder,
         env={**os.environ, **environ},
         capture_output=True,
@@ -56,6 +61,30 @@ def test_what_is_recorded_can_be_read(process: Start, tmp_path: Path) -> None:
     assert len(ticks) == 20
     assert {one.tick.symbol for one in ticks} <= {"RELIANCE", "NIFTY"}
     assert all(one.tick.mode is Mode.QUOTE and one.tick.broker == "zerodha" for one in ticks)
+
+
+def test_a_full_disk_ends_it_and_leaves_what_there_was_room_for(process: Start, tmp_path: Path) -> None:
+    server = process("--demo").start()
+    # A limit on the size of files, as a disk that is full: writing fails in the middle.
+    limited = ["bash", "-c", 'trap "" XFSZ; ulimit -f 1; exec "$@"', "bash", *command()]
+
+    ran = subprocess.run(
+        [*limited, "record", "out.jsonl.gz", "NSE:RELIANCE", "--mode", "depth", "--url", server.url],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT * 3,
+        check=False,
+    )
+
+    assert ran.returncode == 1
+    assert "File too large" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    recording = Recording(tmp_path / "out.jsonl.gz")
+    ticks = list(recording)
+    recording.close()
+    assert ticks
+    assert recording.damage is not None
 
 
 def test_a_gateway_serves_what_is_replayed(process: Start, alice: str, tmp_path: Path) -> None:
