@@ -17,6 +17,11 @@ from zope.interface import implementer
 __all__ = ["EndpointError", "RenewingContextFactory", "certificate_files", "endpoint"]
 
 
+#: Connections that may wait to be accepted: when a server comes back, all its clients come at once, and
+#: one that finds no room here tries again after a second, then after two more.
+_BACKLOG = 1024
+
+
 class EndpointError(ValueError):
     """An endpoint string that can't be used; the message is one line for people."""
 
@@ -31,6 +36,8 @@ def endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     parts = _split(description)
     if parts[0] == "ssl":
         return _tls(reactor, description, parts[1:])
+    if parts[0] in ("tcp", "tcp6", "unix") and not any(part.startswith("backlog=") for part in parts):
+        description += f":backlog={_BACKLOG}"
     try:
         made: IStreamServerEndpoint = serverFromString(reactor, description)
     except (ValueError, TypeError, KeyError, OSError) as error:
@@ -56,7 +63,7 @@ def _tls(reactor: Any, description: str, parts: Iterable[str]) -> IStreamServerE
     certificate = options.pop("certKey", key)
     chain = options.pop("extraCertChain", None)
     interface = options.pop("interface", "")
-    backlog = options.pop("backlog", "50")
+    backlog = options.pop("backlog", str(_BACKLOG))
     if options:
         raise EndpointError(f"{description!r}: unknown option {next(iter(options))!r}")
     if not port.isdigit() or not backlog.isdigit() or int(port) > 65535:

@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IAddress, ITCPTransport
 from twisted.logger import Logger
 
 from openalgo_ws.gateway.context import Context
+from openalgo_ws.gateway.doorway import Doorway
 from openalgo_ws.gateway.formats import BINARY, FLAT
 from openalgo_ws.gateway.origins import origin_patterns
 from openalgo_ws.gateway.session import Session
@@ -29,6 +30,8 @@ SUBPROTOCOLS = {"openalgo.flat": FLAT, "openalgo.binary.v1": BINARY}
 
 #: TCP connections that may be in the middle of their handshake beyond the connection cap.
 _HANDSHAKES = 256
+#: Seconds that a connection has for its handshake, waiting for its turn included.
+_HANDSHAKE_TIME = 10
 #: Longest request for a WebSocket, with its headers (bytes).
 _LONGEST_REQUEST = 16 * 1024
 
@@ -59,6 +62,7 @@ class ClientProtocol(WebSocketServerProtocol):
             patience=context.settings.slow_patience,
         )
         super().connectionMade()
+        self.factory.doorway.enter(self.transport)
         # Autobahn's own attempt comes before its options are there, and is swallowed.
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
@@ -209,6 +213,7 @@ class ClientFactory(WebSocketServerFactory):
         self.tally = tally or context.tally
         self.clients: set[ClientProtocol] = set()
         self.refusals = RateLimitedLog(Logger(), context.reactor)
+        self.doorway = Doorway(context.reactor)
         self._waiting: list[Deferred[None]] = []
         settings = context.settings
         self.setProtocolOptions(  # type: ignore[no-untyped-call]
@@ -218,7 +223,7 @@ class ClientFactory(WebSocketServerFactory):
             failByDrop=False,
             echoCloseCodeReason=True,
             tcpNoDelay=True,
-            openHandshakeTimeout=5,
+            openHandshakeTimeout=_HANDSHAKE_TIME,
             closeHandshakeTimeout=1,
             autoPingInterval=settings.ping_interval,
             autoPingTimeout=settings.ping_timeout,

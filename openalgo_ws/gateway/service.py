@@ -130,6 +130,7 @@ class Gateway(Service):
         gone = self.factory.close_all(1001, "server shutting down")
         gone.addTimeout(_FAREWELL, self._reactor, onTimeoutCancel=lambda result, timeout: None)
         await gone
+        self.factory.doorway.stop()
         self.router.stop()
 
     def stopService(self) -> Deferred[None]:
