@@ -28,7 +28,8 @@ class Doorway:
         self._call: IDelayedCall | None = None
 
     def enter(self, transport: Any) -> None:
-        """A connection is there (its transport can be paused): it is read from at once, or after those that came before it."""
+        """A connection is there, whose transport can be paused: it is read from at once, or after those
+        that came before it."""
         if self._call is None:
             self._let_in = 0
             self._call = self._reactor.callLater(0, self._next)

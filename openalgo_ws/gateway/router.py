@@ -32,6 +32,9 @@ __all__ = ["BusStats", "Router"]
 #: A change of subscriptions is over when nothing changed for so long (seconds).
 _SETTLED = 0.5
 
+#: Topics of market data that are remembered as such. Who publishes more of them has them read anew.
+_TOPICS = 65_536
+
 #: For how long (seconds) clients are written to before everything else has its turn.
 _SLICE = 0.003
 #: Clients that are written to between two looks at the clock.
@@ -82,6 +85,8 @@ class Router:
         self._own: dict[str, dict[tuple[str, str], Line]] = {}
         self._ids = Ids()
         self._foreign: dict[bytes, tuple[Line, Mode]] = {}
+        #: Topics of ticks that nobody wanted when they came.
+        self._market: set[bytes] = set()
         self._outboxes: dict[ClientWriter, Outbox] = {}
         self._shared: dict[frozenset[Channel], Outbox] = {}
         self._settling: dict[ClientWriter, float] = {}
@@ -129,13 +134,19 @@ class Router:
         return self._written
 
     def _other(self, topic: bytes, payload: bytes, now: float) -> None:
-        if topic.startswith(TICKS_PREFIX):
+        if topic in self._market:
+            self.bus_stats.ticks += 1
+            self.bus_stats.unwanted += 1
+        elif topic.startswith(TICKS_PREFIX):
             self._tagged(topic, payload, now)
         elif parse_market_topic(topic) is None:
             self._control(topic, payload)
         else:
             self.bus_stats.ticks += 1
             self.bus_stats.unwanted += 1
+            if len(self._market) >= _TOPICS:
+                self._market.clear()
+            self._market.add(topic)
 
     def _tagged(self, topic: bytes, payload: bytes, now: float) -> None:
         try:

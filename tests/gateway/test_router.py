@@ -488,3 +488,26 @@ class TestWritingInSlices:
         self.publish(rig, 1.0)
         rig.router.stop()
         assert rig.clock.getDelayedCalls() == []
+
+
+def test_what_nobody_wanted_is_delivered_as_soon_as_somebody_does(rig: Rig) -> None:
+    for _ in range(2):
+        rig.foreign(b"NSE_SBIN_LTP", {"ltp": 1.0})
+    assert (rig.router.bus_stats.ticks, rig.router.bus_stats.unwanted) == (2, 2)
+    writer = rig.writer()
+    channel = rig.hold(writer, feed=UNTAGGED)
+    rig.foreign(b"NSE_SBIN_LTP", {"ltp": 2.0})
+    assert writer.ltps() == [2.0]
+    rig.router.unsubscribe(writer, channel)
+    rig.clock.advance(400)
+    rig.foreign(b"NSE_SBIN_LTP", {"ltp": 3.0})
+    assert writer.ltps() == [2.0]
+    assert rig.router.bus_stats.unwanted == 3
+
+
+def test_more_topics_than_are_remembered(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openalgo_ws.gateway.router._TOPICS", 3)
+    for number in range(10):
+        rig.foreign(f"NSE_S{number}_LTP".encode(), {"ltp": 1.0})
+    assert rig.router.bus_stats.unwanted == 10
+    assert len(rig.router._market) <= 3
