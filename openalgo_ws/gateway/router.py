@@ -334,7 +334,10 @@ class Router:
             if outbox.shared_key is not None:
                 del self._shared[outbox.shared_key]
                 outbox.shared_key = None
-            self._deliveries += outbox.flush()
+            if outbox in self._unwritten:
+                # Its turn had not come. (A last value that waits for the reply is no such thing.)
+                del self._unwritten[outbox]
+                self._deliveries += outbox.flush()
         self._settle_later(writer)
         return outbox
 

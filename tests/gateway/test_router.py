@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import pack, topic_for
+from openalgo_ws.gateway.channel import ChannelKey
 from openalgo_ws.tick import Mode
 from tests.gateway.support import Rig, record
 
@@ -382,6 +383,21 @@ def test_nothing_is_lost_when_clients_come_and_go_and_stall(
     assert not [call for call in course.rig.clock.getDelayedCalls() if call.getTime() < 1.0]
 
 
+def test_last_values_wait_for_the_reply_however_many_there_are(rig: Rig) -> None:
+    holder = rig.writer()
+    symbols = ["SBIN", "INFY", "TCS"]
+    for symbol in symbols:
+        rig.hold(holder, symbol)
+        rig.publish(1.0, symbol)
+    late = rig.writer()
+    key = ChannelKey(Mode.LTP, 0, "openalgo", "zerodha", 0.0)
+    for symbol in symbols:
+        rig.router.subscribe(late, "f", symbol, "NSE", key)
+    assert late.received == []
+    rig.router.flush_client(late)
+    assert [message["symbol"] for _, message in late.received] == symbols
+
+
 class TestWritingInSlices:
     """Clients who take longer to write to than the reactor may be kept."""
 
@@ -448,6 +464,22 @@ class TestWritingInSlices:
         self.finish(rig)
         assert slow[-1].ltps() == had == [1.0]
         assert all(writer.ltps() == [1.0, 2.0] for writer in slow[:-1])
+
+    def test_last_values_wait_for_the_reply_in_the_middle_too(self, rig: Rig, slow: list[Any]) -> None:
+        other = rig.writer()
+        for symbol in ("INFY", "TCS"):
+            rig.hold(other, symbol)
+            rig.publish(5.0, symbol)
+        self.publish(rig, 1.0)
+        late = slow[-1]
+        key = ChannelKey(Mode.LTP, 0, "openalgo", "zerodha", 0.0)
+        for symbol in ("INFY", "TCS"):
+            rig.router.subscribe(late, "f", symbol, "NSE", key)
+        assert late.ltps() == [1.0]
+        rig.router.flush_client(late)
+        assert late.ltps() == [1.0, 5.0, 5.0]
+        self.finish(rig)
+        assert late.ltps() == [1.0, 5.0, 5.0]
 
     def test_who_is_gone_in_the_middle_is_not_written_to(self, rig: Rig, slow: list[Any]) -> None:
         self.publish(rig, 1.0)
