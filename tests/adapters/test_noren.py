@@ -3,7 +3,10 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from openalgo_adapters._noren.fields import DATA, PLACES, merge, taken_over, whole
 from openalgo_ws.adapter import (
     AuthRow,
     BadRow,
@@ -47,6 +50,33 @@ def told(codec, **fields):
 
 def sent(codec, *changes):
     return [json.loads(frame) for frame in codec.change([Change(*change) for change in changes])]
+
+
+numbers = st.integers().map(str) | st.decimals().map(str) | st.floats(width=32).map(str)
+values = st.one_of(
+    numbers,
+    numbers,
+    st.sampled_from(["0.00", "", " 1.5", "10:15:22", None, True, []]),
+    st.integers(),
+    st.floats(),
+)
+names = st.sampled_from(["lp", "o", "c", "v", "ap", "oi", "ft", "ltt", "bp1", "bq1", "bo5", "sp3", "xyz"])
+messages = st.lists(st.dictionaries(names, values, max_size=8), max_size=4)
+
+
+@given(kind=st.sampled_from(sorted(DATA)), said=messages)
+def test_what_is_decoded_whole_is_what_a_careful_reader_finds(kind, said):
+    family = DATA[kind]
+    memory = [None] * PLACES[family]
+    for fields in said:
+        text = json.dumps({"t": kind, "e": "NSE", "tk": "3045"} | fields)
+        careful = list(memory)
+        merge(careful, json.loads(text), family)
+        decoded = whole(text)
+        if decoded is not None:
+            assert decoded[:3] == (family, "NSE", "3045")
+            assert taken_over(memory, decoded[3]) == careful
+        memory = careful
 
 
 class TestChange:

@@ -9,13 +9,25 @@ each of the families touchline, depth and LTP (``lk``/``lf``) has a memory of it
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from openalgo_adapters._common.times import ist_ms
 from openalgo_adapters._common.values import BadValue, json_object, text
+from openalgo_adapters._noren.fields import (
+    BOOK,
+    BUY,
+    CLOCK,
+    DATA,
+    DAY,
+    PLACES,
+    QUOTE,
+    SELL,
+    STAMP,
+    TOUCH,
+    merge,
+    taken_over,
+    whole,
+)
 from openalgo_adapters._noren.orders import order_update
 from openalgo_ws.adapter import (
     Alive,
@@ -48,125 +60,21 @@ SEGMENTS: Mapping[str, str] = {
 #: Keys of one subscribe frame; none is published.
 _KEYS = 100
 
-# The families that remember apart from each other.
-_TOUCH, _BOOK, _LAST = range(3)
-_DATA = {"tk": _TOUCH, "tf": _TOUCH, "dk": _BOOK, "df": _BOOK, "lk": _LAST, "lf": _LAST}
-_ON = {_TOUCH: "t", _BOOK: "d"}
-_OFF = {_TOUCH: "u", _BOOK: "ud"}
+_ON = {TOUCH: "t", BOOK: "d"}
+_OFF = {TOUCH: "u", BOOK: "ud"}
 
 _LOGIN = frozenset({"ak", "ck", "cf"})
 _QUIET = frozenset({"uk", "udk", "ulk", "upk", "ok", "uok", "pk", "hk", "h", "pm", "am", "rm", "ms"})
 
-# What a family remembers: one list, its first places in the order of Tick's fields.
-_LTT, _STAMP, _CLOCK, _BUY, _SELL, _PLACES = 13, 14, 15, 16, 31, 46
-_QUOTE = slice(1, _LTT)
-_NO_QUOTE = [None] * (_LTT - 1)
-_LEVELS = range(5)
+_NO_QUOTE = [None] * (QUOTE - 1)
 #: Orders at the open, in the pre-open session, stand in the book at this price (2^32 − 1 paise).
 _AT_OPEN = 42949672.95
-_DAY = 86_400
 _IST = 19_800
-
-_WHOLE_TIME = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.ASCII)
-_CLOCK_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 
 
 def segment_of(instrument: Instrument) -> str | None:
     """The stream's segment of an instrument; None if there is none."""
     return SEGMENTS.get(instrument.brexchange) or SEGMENTS.get(instrument.exchange)
-
-
-# Readers of values: None for what is no finite number, so that the memory stays as it is.
-
-
-def _price(value: object) -> float | None:
-    if type(value) is str:
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        if "_" in value:
-            return None
-    elif type(value) is float or type(value) is int:
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-    else:
-        return None
-    # Infinity and NaN have no difference of zero.
-    return number if number - number == 0.0 else None
-
-
-def _count(value: object) -> int | None:
-    """The whole part, exact beyond what a float holds; no wire carries more than 63 bits."""
-    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
-        return int(value)
-    number = _price(value)
-    if number is None or abs(number) >= 1 << 63:
-        return None
-    return int(Decimal(value.strip())) if isinstance(value, str) else int(number)
-
-
-def _feed_time(value: object) -> int | None:
-    seconds = _count(value)
-    return None if seconds is None or abs(seconds) > 1 << 40 else seconds * 1000
-
-
-def _trade_time(value: object) -> int | None:
-    """Seconds of the Indian day (below `_DAY`) for a bare time, else epoch milliseconds."""
-    if type(value) is int:
-        value = str(value)
-    if type(value) is not str:
-        return None
-    value = value.strip()
-    clock = _CLOCK_TIME.fullmatch(value)
-    if clock is not None:
-        return int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3])
-    if _WHOLE_TIME.fullmatch(value):
-        try:
-            moment = ist_ms(value, "%d-%m-%Y %H:%M:%S")
-        except BadValue:
-            return None
-        return moment if moment >= _DAY else None
-    if value.isascii() and value.isdigit() and 9 <= len(value) <= 16:
-        moment = int(value) * (1000 if len(value) <= 11 else 1)
-        return moment if moment >= _DAY else None
-    return None
-
-
-_Read = Callable[[object], float | int | None]
-
-#: By name on the wire: place in the memory, how to read, and whether a zero may replace a value.
-_FIELDS: dict[str, tuple[int, _Read, bool]] = {
-    "lp": (0, _price, True),
-    # Some gateways send 0.00 for "unchanged" in these.
-    "o": (1, _price, False),
-    "h": (2, _price, False),
-    "l": (3, _price, False),
-    "c": (4, _price, False),
-    "v": (5, _count, True),
-    "ltq": (6, _count, True),
-    "ap": (7, _price, False),
-    "tbq": (8, _count, True),
-    "tsq": (9, _count, True),
-    # Never `toi`, the underlying's total. (conflict: the peer publishes that one.)
-    "oi": (10, _count, True),
-    "uc": (11, _price, True),
-    "lc": (12, _price, True),
-    "ft": (_STAMP, _feed_time, True),
-    "ltt": (_CLOCK, _trade_time, True),
-}
-_BOOK_FIELDS = {
-    **_FIELDS,
-    **{
-        f"{side}{what}{level + 1}": (start + 5 * part + level, read, True)
-        for side, start in (("b", _BUY), ("s", _SELL))
-        for part, (what, read) in enumerate((("p", _price), ("q", _count), ("o", _count)))
-        for level in _LEVELS
-    },
-}
-_READ: tuple[Mapping[str, tuple[int, _Read, bool]], ...] = (_FIELDS, _BOOK_FIELDS, _FIELDS)
 
 
 class _Held:
@@ -269,28 +177,37 @@ class NorenCodec(FeedCodec):
         if self._refused:
             events, self._refused = self._refused, []
             return events + self.received(data)
+        decoded = whole(data)
+        if decoded is not None:
+            family, segment, token, values = decoded
+            held = self._held.get(f"{segment}|{token}")
+            if held is not None:
+                memory = held.memory[family] = taken_over(held.memory[family] or _nothing(family), values)
+                return _tick(held.instrument, memory, family)
         try:
-            message = json_object(data)
-            kind = message.get("t")
-            if type(kind) is not str:
-                raise BadValue("no type")
-            family = _DATA.get(kind)
-            if family is None:
-                return self._other(kind, message)
-            segment, token = message.get("e"), message.get("tk")
-            if type(segment) is not str or type(token) is not str:
-                segment, token = text(segment), text(token)
-            if not segment or not token:
-                raise BadValue("data without segment or token")
+            return self._carefully(data)
         except BadValue as problem:
             return [Malformed(str(problem))]
+
+    def _carefully(self, data: str | bytes) -> list[Event]:
+        message = json_object(data)
+        kind = message.get("t")
+        if type(kind) is not str:
+            raise BadValue("no type")
+        family = DATA.get(kind)
+        if family is None:
+            return self._other(kind, message)
+        segment, token = text(message.get("e")), text(message.get("tk"))
+        if not segment or not token:
+            raise BadValue("data without segment or token")
         held = self._held.get(f"{segment}|{token}")
         if held is None:
             return []
         memory = held.memory[family]
         if memory is None:
-            memory = held.memory[family] = [None] * _PLACES
-        return _tick(held.instrument, memory, family) if _merge(memory, message, _READ[family]) else []
+            memory = held.memory[family] = _nothing(family)
+        merge(memory, message, family)
+        return _tick(held.instrument, memory, family)
 
     def _other(self, kind: str, message: dict[str, Any]) -> list[Event]:
         if kind in _QUIET:
@@ -311,7 +228,7 @@ def frame(value: Mapping[str, str]) -> str:
 
 
 def _family(wish: Wish) -> int:
-    return _BOOK if wish.mode is Mode.DEPTH else _TOUCH
+    return BOOK if wish.mode is Mode.DEPTH else TOUCH
 
 
 def _key_of(instrument: Instrument) -> str | None:
@@ -329,31 +246,23 @@ def _frames(tasks: Mapping[int, str], keys: Mapping[int, list[str]]) -> Iterable
             yield frame({"t": tasks[family], "k": "#".join(wanted[start : start + _KEYS])})
 
 
-def _merge(
-    memory: list[Any], message: Mapping[str, object], fields: Mapping[str, tuple[int, _Read, bool]]
-) -> bool:
-    """Take over what the message says; whether anything is known then."""
-    find = fields.get
-    for name, value in message.items():
-        field = find(name)
-        if field is not None:
-            place, read, zero = field
-            new = read(value)
-            if new is not None and (new or zero or not memory[place]):
-                memory[place] = new
-    return memory.count(None) < _PLACES
+def _nothing(family: int) -> list[Any]:
+    return [None] * PLACES[family]
 
 
 def _tick(instrument: Instrument, memory: list[Any], family: int) -> list[Event]:
-    clock, stamp = memory[_CLOCK], memory[_STAMP] or None
-    traded = _dated(clock, stamp) if clock is not None and clock < _DAY else clock
+    """One full tick, once anything is known."""
+    if memory.count(None) == len(memory):
+        return []
+    clock, stamp = memory[CLOCK], memory[STAMP] or None
+    traded = _dated(clock, stamp) if clock is not None and clock < DAY else clock
     # Positional, in the order of the memory and of Tick's fields: this runs for every tick.
-    fields = memory[:_LTT]
+    fields = memory[:QUOTE]
     fields += (traded, stamp)
-    if family == _BOOK:
-        fields.append(Depth(_side(memory, _BUY), _side(memory, _SELL)))
+    if family == BOOK:
+        fields.append(Depth(_side(memory, BUY), _side(memory, SELL)))
         return [Tick(instrument, Mode.DEPTH, *fields)]
-    kind = Mode.LTP if fields[_QUOTE] == _NO_QUOTE else Mode.QUOTE
+    kind = Mode.LTP if fields[1:QUOTE] == _NO_QUOTE else Mode.QUOTE
     return [Tick(instrument, kind, *fields)]
 
 
@@ -362,9 +271,9 @@ def _dated(clock: int, stamp: int | None) -> int | None:
     if stamp is None:
         return None
     seconds = stamp // 1000
-    moment = seconds - (seconds + _IST) % _DAY + clock
+    moment = seconds - (seconds + _IST) % DAY + clock
     if moment > seconds + 60:
-        moment -= _DAY
+        moment -= DAY
     return moment * 1000
 
 
