@@ -141,10 +141,10 @@ _READ: tuple[Mapping[str, tuple[int, _Read, bool]], ...] = (_FIELDS, _BOOK_FIELD
 #: Places where a zero means "unchanged".
 _KEPT = tuple(place for place, _, zero in _FIELDS.values() if not zero)
 
-# The bounds keep out NaN and infinity, and whole numbers that are not exact as floats.
+# The bounds keep out NaN and infinity, and counts beyond which a float can't tell 7.999 from 8.
 _TYPES: Mapping[_Read, Any] = {
     _price: Annotated[float, msgspec.Meta(gt=-1e300, lt=1e300)] | None,
-    _count: Annotated[int, msgspec.Meta(gt=-(1 << 53), lt=1 << 53)] | None,
+    _count: Annotated[int, msgspec.Meta(gt=-(1 << 40), lt=1 << 40)] | None,
 }
 
 
