@@ -47,6 +47,7 @@ from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources
 from openalgo_ws.ops.stale import StaleWatch
+from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import Options, stop
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
 from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Offered, Registry
@@ -205,6 +206,8 @@ class Server(Service):
                 return proxy_stats(gateway.clients(), accounts_now, environment.now())
 
             self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, stats))
+        # Last: what is ready is everything, and that it stops is said before anything does.
+        self._parts.append(Supervised(reactor))
 
     def _status_port(
         self,
