@@ -1,0 +1,133 @@
+/** What a client may hold of a symbol. */
+export type Mode = "LTP" | "Quote" | "Depth";
+
+/** A price level of a book. */
+export interface Level {
+  price: number;
+  quantity: number;
+  orders?: number;
+}
+
+/** What is known of an instrument: prices as numbers, times in epoch milliseconds. */
+export interface MarketData {
+  ltp?: number;
+  ltt?: number;
+  timestamp?: number;
+  open?: number;
+  high?: number;
+  low?: number;
+  close?: number;
+  volume?: number;
+  last_trade_quantity?: number;
+  avg_trade_price?: number;
+  total_buy_quantity?: number;
+  total_sell_quantity?: number;
+  oi?: number;
+  upper_circuit?: number;
+  lower_circuit?: number;
+  bid_price?: number;
+  bid_size?: number;
+  ask_price?: number;
+  ask_size?: number;
+  change?: number;
+  change_percent?: number;
+  depth?: { buy: Level[]; sell: Level[] };
+}
+
+/** A record of a binary message; `mode` is 1 (LTP), 2 (Quote) or 3 (Depth). */
+export interface BinaryRecord {
+  id: number;
+  mode: number;
+  snapshot: boolean;
+  data: MarketData;
+}
+
+export interface Tick {
+  symbol: string;
+  exchange: string;
+  broker: string;
+  mode: number;
+  snapshot: boolean;
+  data: MarketData;
+}
+
+/** A message of the protocol, or a part of one, as the server sent it. */
+export interface Message {
+  [field: string]: unknown;
+}
+
+/** The answer for one symbol of a subscribe request. */
+export interface Subscription extends Message {
+  symbol: string;
+  exchange: string;
+  status: string;
+}
+
+export interface Problem extends Message {
+  code?: string;
+  message?: string;
+}
+
+/** What the listeners of each event are given. */
+export interface Events {
+  open: Record<string, never>;
+  authenticated: { user_id: string; broker: string };
+  refused: { code: string; message: string };
+  subscribed: Subscription;
+  failed: Subscription;
+  tick: Tick;
+  notice: Message;
+  order: Message;
+  reply: Message;
+  error: Problem;
+  close: { code: number; reason: string };
+}
+
+/** The part of a WebSocket that the client uses. */
+export interface SocketLike {
+  binaryType: string;
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  send(data: string): void;
+  close(code?: number): void;
+}
+
+export interface Options {
+  apiKey?: string;
+  /** "json" unless given. */
+  format?: "json" | "binary";
+  /** The server's default unless given. */
+  throttleMs?: number;
+  /** Whether the feed's state is told; true unless given. */
+  notices?: boolean;
+  /** Milliseconds before the first, and at most before any attempt; [1000, 30000] unless given. */
+  backoffMs?: [first: number, most: number];
+  /** Milliseconds of silence until the server is asked; 15000 unless given. */
+  pingMs?: number;
+  /** A class to be used instead of the global WebSocket. */
+  WebSocket?: new (url: string) => SocketLike;
+}
+
+/** The records of a binary message. Throws a RangeError for what is no message of this format. */
+export function decode(buffer: ArrayBuffer): BinaryRecord[];
+
+/** One client: holds what is subscribed, over as many connections as it takes. */
+export class OpenAlgoClient {
+  constructor(url: string, options?: Options);
+  /** Calls `listener` with each event of that name; the result is called to end that. */
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => boolean;
+  /** Makes a connection, and keeps making one until `close`. */
+  connect(): void;
+  /** Ends the connection for good (until the next `connect`). */
+  close(): void;
+  /** Whether the present connection is through its authentication. */
+  get authenticated(): boolean;
+  /** Holds symbols ("NSE:RELIANCE") in a mode ("Quote" unless given). */
+  subscribe(symbols: string[], options?: { mode?: Mode; depth?: number; throttleMs?: number }): void;
+  /** Gives symbols back in a mode, or in all modes. */
+  unsubscribe(symbols: string[], options?: { mode?: Mode }): void;
+  /** Sends any other request of the protocol; false if it can't. */
+  request(request: Message): boolean;
+}

@@ -1,0 +1,14 @@
+// Compiled, never run: the declarations say what the client takes and gives.
+import { decode, OpenAlgoClient } from "openalgo-ws-client";
+
+const client = new OpenAlgoClient("ws://127.0.0.1:1", { apiKey: "key", format: "binary", WebSocket });
+const end: () => boolean = client.on("tick", ({ symbol, data }) => `${symbol} ${data.ltp?.toFixed(2)}`);
+client.on("refused", ({ message }) => message.length);
+client.subscribe(["NSE:SBIN"], { mode: "Depth", depth: 20 });
+const first: number | undefined = decode(new ArrayBuffer(8))[0]?.data.depth?.buy[0]?.price;
+export { end, first };
+
+// @ts-expect-error: there is no such mode
+client.subscribe(["NSE:SBIN"], { mode: "Everything" });
+// @ts-expect-error: there is no such event
+client.on("tock", () => undefined);
