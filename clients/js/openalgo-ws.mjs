@@ -181,6 +181,9 @@ export class OpenAlgoClient {
     this.#running = false;
     clearTimeout(this.#retry);
     clearInterval(this.#watch);
+    // A `connect` before the socket has closed must not find the state of the old connection.
+    this.#authenticated = false;
+    this.#names.clear();
     this.#socket?.close(1000);
   }
 

@@ -152,3 +152,7 @@ def test_a_wrong_key_ends_it(demo: ServerProcess) -> None:
     client = Node("js_client.mjs", demo.url, "not the key", "binary")
     assert client.hear() == {"refused": {"code": "AUTHENTICATION_ERROR", "message": "Invalid API key"}}
     assert client.end() == 0
+
+
+def test_connecting_again_at_once_starts_afresh() -> None:
+    assert Node("js_reopen.mjs").end() == 0
