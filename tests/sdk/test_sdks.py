@@ -97,6 +97,48 @@ SDKS = [
         exchanges=("NSE", "BSE", "NFO", "BFO"),
         index=LTP,
     ),
+    Sdk(
+        "arrow",
+        "arrow",
+        {
+            "ltp": LTP,
+            "quote": TOTALS | {"oi"},
+            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
+        },
+    ),
+    Sdk(
+        "firstock_feed",
+        "firstock",
+        {"depth5": TOTALS | BOOK | {"upper_circuit", "lower_circuit"}},
+        exchanges=("NSE", "BSE", "NFO", "BFO"),
+    ),
+    Sdk(
+        "mstock",
+        "mstock",
+        {
+            "ltp": LTP,
+            "quote": TOTALS,
+            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
+        },
+        exchanges=("NSE", "BSE", "NFO", "BFO"),
+    ),
+    Sdk(
+        "pocketful_feed",
+        "pocketful",
+        {
+            "ltp": LTP | {"upper_circuit", "lower_circuit"},
+            "quote": TOTALS | {"upper_circuit", "lower_circuit"},
+            "depth5": BOOK,
+        },
+    ),
+    Sdk("shoonya", "shoonya", {"quote": QUOTE - {"last_trade_quantity"}, "depth5": TOTALS | BOOK}),
+    Sdk("tradejini", "tradejini", {"quote": QUOTE, "depth5": TOTALS - QUOTE | BOOK}),
+    Sdk(
+        "upstox",
+        "upstox",
+        {"ltp": LTP | {"close"}, "quote": TOTALS | {"oi"}, "depth5": TOTALS | BOOK | {"oi"}},
+    ),
+    Sdk("upstox", "upstox", {"depth30": TOTALS | BOOK}, exchanges=("NSE", "NFO")),
 ]
 
 
