@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import IO, Any
 
 from twisted.application.service import IServiceCollection, MultiService
@@ -32,8 +33,16 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from openalgo_ws.config import Settings
+from openalgo_ws.repeats import Repeats
 
-__all__ = ["LoggedService", "RateLimitedLog", "StdlibBridge", "observer_to", "twistd_observer"]
+__all__ = [
+    "CorrelatedLogger",
+    "LoggedService",
+    "RateLimitedLog",
+    "StdlibBridge",
+    "observer_to",
+    "twistd_observer",
+]
 
 _LEVELS = {
     "DEBUG": LogLevel.debug,
@@ -44,18 +53,32 @@ _LEVELS = {
 }
 _NAMES = {level: name for name, level in _LEVELS.items()}
 
-#: Fields that are part of every JSON line where an event has them.
-_CORRELATION = ("client", "feed", "user", "broker")
+#: What an event belongs to: part of every line where an event has it. `client` is the number of a
+#: client's connection, `connection` that of a broker's.
+_CORRELATION = ("client", "user", "broker", "account", "feed", "connection")
+
+_PREFIX = "openalgo_ws."
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 #: What is printed while logging is on arrives under these names. It is meant to be seen.
 _PRINTED = frozenset({"stdout", "stderr"})
 
 
-def observer_to(stream: IO[str], level: str, format: str) -> ILogObserver:
-    """An observer that writes events of at least ``level`` (LOG_LEVEL) in ``format`` (LOG_FORMAT)."""
-    line = _json_line if format == "json" else _text_line
+def observer_to(
+    stream: IO[str], level: str, format: str, levels: Mapping[str, str] = _NOTHING
+) -> ILogObserver:
+    """An observer that writes events of at least ``level`` (LOG_LEVEL) in ``format`` (LOG_FORMAT).
+
+    ``levels`` (LOG_LEVELS) are those of single rooms, by the name that stands in a line or in full.
+    """
+    line = _LineObserver(stream, _json_line if format == "json" else _text_line)
     predicate = LogLevelFilterPredicate(defaultLogLevel=_LEVELS[level])
-    return FilteringLogObserver(_LineObserver(stream, line), [_WhatWasPrinted(), predicate])
+    for room, its_level in levels.items():
+        # A library's logger is named in full, one of ours may be without our prefix.
+        for namespace in (room, _PREFIX + room):
+            predicate.setLogLevelForNamespace(namespace, _LEVELS[its_level])
+    passed = FilteringLogObserver(Repeats(line), [predicate])
+    return FilteringLogObserver(line, [_WhatWasPrinted()], negativeObserver=passed)
 
 
 def twistd_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserver | None:
@@ -73,7 +96,19 @@ def twistd_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserv
         stream = sys.stdout
     else:
         stream = LogFile.fromFullPath(file or "twistd.log")
-    return observer_to(stream, settings.log_level, settings.log_format)
+    return observer_to(stream, settings.log_level, settings.log_format, settings.log_levels)
+
+
+class CorrelatedLogger(Logger):
+    """A logger whose events all carry some fields, such as the feed that they are about."""
+
+    def __init__(self, namespace: str, **fields: object) -> None:
+        super().__init__(namespace)
+        self._fields = fields
+
+    def emit(self, level: Any, format: str | None = None, **kwargs: object) -> None:
+        """Log an event; what is given here wins over the fields."""
+        super().emit(level, format, **{**self._fields, **kwargs})
 
 
 class LoggedService(MultiService):
@@ -171,7 +206,23 @@ class _WhatWasPrinted:
     """Lets through whatever the program printed."""
 
     def __call__(self, event: LogEvent) -> Any:
-        return PredicateResult.yes if event.get("log_namespace") in _PRINTED else PredicateResult.maybe
+        return PredicateResult.yes if event.get("log_namespace") in _PRINTED else PredicateResult.no
+
+
+def _correlation(event: LogEvent) -> dict[str, str]:
+    return {name: str(event[name]) for name in _CORRELATION if event.get(name) is not None}
+
+
+def _belongs(event: LogEvent, message: str) -> str:
+    """The correlation for a line of text: what neither the message nor the logger's name tells."""
+    format, where = str(event.get("log_format")), _where(event).split(".")
+    told = (
+        f"{name}={value}"
+        for name, value in _correlation(event).items()
+        if value not in where and f"{{{name}" not in format
+    )
+    rest = " ".join(told)
+    return f"{message} [{rest}]" if rest else message
 
 
 def _message(event: LogEvent) -> str:
@@ -184,7 +235,7 @@ def _traceback(event: LogEvent) -> str:
 
 
 def _where(event: LogEvent) -> str:
-    return str(event.get("log_namespace") or "-").removeprefix("openalgo_ws.")
+    return str(event.get("log_namespace") or "-").removeprefix(_PREFIX)
 
 
 def _time(event: LogEvent) -> str:
@@ -194,7 +245,7 @@ def _time(event: LogEvent) -> str:
 
 def _text_line(event: LogEvent) -> str:
     # A symbol or a broker's text may hold a line break; it must not look like an event of its own.
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _message(event))
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _belongs(event, _message(event)))
     if event.get("log_namespace") in _PRINTED:
         return text + "\n"
     level = _NAMES.get(event.get("log_level"), "INFO")
@@ -208,7 +259,7 @@ def _json_line(event: LogEvent) -> str:
         "logger": _where(event),
         "message": _message(event),
     }
-    record |= {name: str(event[name]) for name in _CORRELATION if event.get(name) is not None}
+    record |= _correlation(event)
     traceback = _traceback(event)
     if traceback:
         record["traceback"] = traceback

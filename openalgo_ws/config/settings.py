@@ -49,6 +49,7 @@ _OPERATION = "Operation"
 #: Least length of API_KEY_PEPPER.
 PEPPER_CHARACTERS = 32
 
+_LEVEL = Choice(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 _PORT = Whole(0, 65535, "PORT")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -422,10 +423,19 @@ class Settings:
     # -- operation -------------------------------------------------------------------------------
     log_level: str = setting(
         "LOG_LEVEL",
-        Choice(("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+        _LEVEL,
         "WARNING",
         _OPERATION,
         "Least level that is logged.",
+    )
+    log_levels: Mapping[str, str] = setting(
+        "LOG_LEVELS",
+        MapOf(_LEVEL, "ROOM", ","),
+        _NOTHING,
+        _OPERATION,
+        "Least level for one logger and those below it, as it is named in the log, such as feeds=DEBUG or "
+        "feeds.zerodha=DEBUG,gateway=INFO.",
+        default_text="LOG_LEVEL",
     )
     log_format: str = setting(
         "LOG_FORMAT",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from openalgo_ws.adapter import (
@@ -34,6 +34,7 @@ from openalgo_ws.feeds.reasons import place_of
 from openalgo_ws.feeds.retry import Life, Retry
 from openalgo_ws.feeds.timers import Timers
 from openalgo_ws.feeds.watchdog import Calendar, Watchdog
+from openalgo_ws.log import CorrelatedLogger
 from openalgo_ws.tick import Instrument, Tick, Wish
 
 __all__ = [
@@ -59,8 +60,9 @@ _LEVELS = {
 class Connection:
     """One socket of a feed and everything that keeps it up. Single use: `start`, then `stop`.
 
-    ``user`` names the account in logs. ``authoriser`` is shared by all connections of an account, and
-    so should ``network`` be (without it, the connection makes one of its own from ``options``).
+    ``user`` names the account in logs, ``number`` this connection. ``authoriser`` is shared by all
+    connections of an account, and so should ``network`` be (without it, the connection makes one of its
+    own from ``options``).
 
     A way through the states is in `openalgo_ws.feeds.life`; pauses are decided in
     `openalgo_ws.feeds.retry`. There is no other layer that reconnects.
@@ -80,6 +82,7 @@ class Connection:
         sessions: Calendar,
         options: ConnectionOptions,
         network: Network | None = None,
+        number: int | None = None,
     ) -> None:
         self.adapter = adapter
         self.feed = feed
@@ -95,7 +98,13 @@ class Connection:
         self._listener = listener
         self._options = options
         self._network = network or Network.of(reactor, environment, options)
-        self._log = Logger(namespace=f"openalgo_ws.feeds.{adapter.name}.{feed.name}.{user}")
+        self._log = CorrelatedLogger(
+            f"openalgo_ws.feeds.{adapter.name}.{feed.name}.{user}",
+            broker=adapter.name,
+            feed=feed.name,
+            account=user,
+            connection=number,
+        )
         self._desk = CredentialDesk(reactor, adapter, credentials, options.read_timeout, self._log)
         self._timers = Timers(reactor)
         self._retry = Retry(
@@ -122,6 +131,8 @@ class Connection:
         self._at_once = True
         self._tried_at = float("-inf")
         self._live_since: float | None = None
+        #: Since when there is trouble that the log has been told of.
+        self._troubled_since: float | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -460,7 +471,18 @@ class Connection:
         before, state = self._state, next_state(self._state, signal)
         self._state, self.message = state, message
         if state is not before:
-            level = _LEVELS.get(state, LogLevel.info)
-            self._log.emit(level, "{state}: {message}", state=state.value, message=message)
+            self._log_state(state, message)
             self._listener.state_changed(self, state, message)
         return self._state is state
+
+    def _log_state(self, state: ConnectionState, message: str) -> None:
+        level = _LEVELS.get(state, LogLevel.info)
+        now = self._reactor.seconds()
+        if state is _State.LIVE and self._troubled_since is not None:
+            # Whoever reads of the trouble wants to read of its end, at the same level.
+            seconds, self._troubled_since = now - self._troubled_since, None
+            self._log.warn("live again after {seconds:.0f} s: {message}", seconds=seconds, message=message)
+            return
+        if level is not LogLevel.info and self._troubled_since is None:
+            self._troubled_since = now
+        self._log.emit(level, "{state}: {message}", state=state.value, message=message)

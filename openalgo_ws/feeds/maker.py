@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 
 from openalgo_ws.adapter import Adapter, Environment, Feed
 from openalgo_ws.feeds.authoriser import Authoriser
@@ -32,6 +33,7 @@ class Connections:
         self._environment = environment
         self._sessions = sessions
         self._options = options
+        self._numbers = count(1)
         self._networks: dict[str, tuple[ConnectionOptions, Network]] = {}
 
     def __call__(
@@ -54,6 +56,7 @@ class Connections:
                 sessions=self._sessions,
                 options=options,
                 network=network,
+                number=next(self._numbers),
             )
 
         return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -90,6 +91,8 @@ class Context:
         self.describe = describe
         self.wall_ms = wall_ms
         self.tally = Tally()
+        #: A number for each client, by which the log tells them apart.
+        self.numbers = count(1)
         self.sessions: dict[str, set[Session]] = {}
         self.order_listeners: dict[str, set[Session]] = {}
         self.by_address: Counter[str] = Counter(limits.connections_per_address)

@@ -12,7 +12,7 @@ from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflat
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, ITCPTransport
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from openalgo_ws.gateway.context import Context
 from openalgo_ws.gateway.doorway import Doorway
@@ -34,6 +34,9 @@ _HANDSHAKES = 256
 _HANDSHAKE_TIME = 10
 #: Longest request for a WebSocket, with its headers (bytes).
 _LONGEST_REQUEST = 16 * 1024
+
+#: Close codes that somebody will ask about: blocked, too slow, too many.
+_NOTABLE = frozenset({4403, 4408, 4429})
 
 #: Autobahn logs whole requests, with the keys in them, when its level is turned up.
 _SILENT = txaio.make_logger(level="none")  # type: ignore[attr-defined]
@@ -77,8 +80,8 @@ class ClientProtocol(WebSocketServerProtocol):
         """What came is no request for a WebSocket, or it may not have one. ``reason`` may repeat
         what the client sent: it is told to the client alone."""
         self.factory.refusals.info(
-            "a request for a WebSocket from {client} was refused ({code})",
-            client=_host(self.transport),
+            "a request for a WebSocket from {address} was refused ({code})",
+            address=_host(self.transport),
             code=code,
         )
         super().failHandshake(reason, code, responseHeaders)
@@ -144,6 +147,16 @@ class ClientProtocol(WebSocketServerProtocol):
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the connection is dropped a second later if the peer does not."""
         self.factory.tally.closed[code] += 1
+        session = self._session
+        self.factory.journal.emit(
+            LogLevel.warn if code in _NOTABLE else LogLevel.info,
+            "closed with {code}: {reason}",
+            code=code,
+            reason=reason,
+            address=self._address,
+            client=session and session.number,
+            user=session and session.user,
+        )
         self.sendCloseFrame(code, reason.encode()[:123])
 
     def sendCloseFrame(
@@ -212,7 +225,8 @@ class ClientFactory(WebSocketServerFactory):
         self.context = context
         self.tally = tally or context.tally
         self.clients: set[ClientProtocol] = set()
-        self.refusals = RateLimitedLog(Logger(), context.reactor)
+        self.journal = Logger()
+        self.refusals = RateLimitedLog(self.journal, context.reactor)
         self.doorway = Doorway(context.reactor)
         self._waiting: list[Deferred[None]] = []
         settings = context.settings

@@ -67,6 +67,7 @@ class Session:
         """``who`` is given where the client is known already and need not authenticate. ``patient``:
         it may take as long as it likes to do so."""
         self.context = context
+        self.number = next(context.numbers)
         self.writer = writer
         self.address = address
         self.format = format
@@ -91,6 +92,7 @@ class Session:
         self._patient = patient
         #: When it began (the reactor's seconds).
         self.since = now
+        self.log.info("connected from {address}", address=address, client=self.number)
         if who is not None:
             self._admit(who)
         elif context.settings.auth_required:
@@ -128,6 +130,8 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        seconds = self.context.reactor.seconds() - self.since
+        self.log.info("gone after {seconds:.0f} s", seconds=seconds, client=self.number, user=self.user)
         self._stop_grace()
         self._queue.clear()
         self._subscriptions.release_all()
@@ -166,7 +170,7 @@ class Session:
         self._work = None
 
     def _failed(self, failure: Failure) -> None:
-        self.log.failure("a request could not be carried out", failure)
+        self.log.failure("a request could not be carried out", failure, client=self.number, user=self.user)
         self.send(error("SERVER_ERROR", "The request could not be carried out"))
 
     async def _handle(self, request: Request) -> None:
@@ -230,6 +234,7 @@ class Session:
             now = context.reactor.seconds()
             context.failures.add(self.address, now)
             context.tally.authentications["invalid"] += 1
+            self.log.warn("an API key from {address} is not valid", address=self.address, client=self.number)
             self._deny("AUTHENTICATION_ERROR", "Invalid API key", request)
             if context.failures.exceeded(self.address, now):
                 self.close(4403, "too many failed authentications")
@@ -270,6 +275,7 @@ class Session:
         self._stop_grace()
         self.user, self.broker = who.user_id, who.broker
         self.context.joined(who.user_id, self)
+        self.log.info("authenticated", client=self.number, user=self.user, broker=self.broker)
         return True
 
     def _deny(self, code: str, message: str, request: Authenticate) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from openalgo_ws.feeds.connection import ConnectionState as S
 from openalgo_ws.feeds.life import TRANSITIONS, Signal, UnexpectedSignal, next_state
+from openalgo_ws.feeds.link import Closed
 
 
 def test_every_state_is_reached_and_stopped_is_final() -> None:
@@ -271,3 +273,32 @@ def test_the_new_socket_waits_until_the_old_one_is_gone(world: Any) -> None:
     world.pass_time(0.75)
     assert link.over
     assert len(world.dialler.links) == 2
+
+
+def test_the_end_of_trouble_is_told_as_loudly_as_its_beginning(world: Any, ask: Any) -> None:
+    lines: list[tuple[str, str, Any]] = []
+
+    def observer(event: LogEvent) -> None:
+        if event.get("account"):
+            lines.append((event["log_level"].name, formatEvent(event), event["feed"]))
+
+    globalLogPublisher.addObserver(observer)
+    try:
+        connection = world.make()
+        connection.want([ask("SBIN")])
+        connection.start()
+        world.link.open()
+        world.clock.advance(0)
+        world.link.end(Closed(1006, "gone"))
+        world.clock.advance(2.0)
+        world.link.open()
+        world.clock.advance(0)
+    finally:
+        globalLogPublisher.removeObserver(observer)
+
+    assert connection.state is S.LIVE
+    loud = [line for line in lines if line[0] != "info"]
+    assert [(level, text.partition(":")[0], feed) for level, text, feed in loud] == [
+        ("warn", "backing off", "market"),
+        ("warn", "live again after 2 s", "market"),
+    ]
