@@ -113,6 +113,16 @@ SDKS = [
         exchanges=("NSE", "BSE", "NFO", "BFO"),
     ),
     Sdk(
+        "kotak",
+        "kotak",
+        {
+            "ltp": LTP | {"close", "last_trade_quantity"},
+            "quote": TOTALS | {"oi", "upper_circuit", "lower_circuit"},
+            "depth5": TOTALS | BOOK,
+        },
+    ),
+    Sdk("kotak", "kotak", {"depth20": TOTALS | BOOK}, exchanges=("NSE", "NFO")),
+    Sdk(
         "mstock",
         "mstock",
         {
