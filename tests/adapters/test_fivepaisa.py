@@ -5,14 +5,18 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openalgo_ws.adapter import (
     Accepted,
     Alive,
+    AuthoriseFailed,
     AuthRow,
     BadRow,
     Change,
     Close,
+    HttpResponse,
     Malformed,
     OrderUpdate,
     Refused,
@@ -21,16 +25,18 @@ from openalgo_ws.adapter import (
 )
 from openalgo_ws.adapter.events import Cause
 from openalgo_ws.conformance import vectors
-from openalgo_ws.conformance.rig import FixedEnvironment, StillMarket
+from openalgo_ws.conformance.loopback import Loopback, upgrade_for
+from openalgo_ws.conformance.rig import FixedEnvironment, StillMarket, authorise
 from openalgo_ws.registry import Registry
-from openalgo_ws.tick import Instrument, Level, Mode, Wish
+from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick, Wish
 
 FIVEPAISA = Registry().load("fivepaisa")
 FEED = FIVEPAISA.feed("feed")
 ITC = Instrument("ITC", "NSE", "1660", "ITC", "NSE")
 SBIN = Instrument("SBIN", "BSE", "500112", "SBIN", "BSE")
 USDINR = Instrument("USDINR29JAN25FUT", "CDS", "1660", "USDINR 29 JAN 2025", "CDS")
-LTP, QUOTE, FIVE = Wish(Mode.LTP), Wish(Mode.QUOTE), Wish(Mode.DEPTH)
+LTP, QUOTE, FIVE, TWENTY = Wish(Mode.LTP), Wish(Mode.QUOTE), Wish(Mode.DEPTH), Wish(Mode.DEPTH, 20)
+DEEP = FIVEPAISA.feed("depth20")
 DEMO = dict(FIVEPAISA.simulator.demo_credentials)
 NFO_BOOK = next(
     case
@@ -228,6 +234,136 @@ class TestReceived:
     def test_open_interest(self):
         (tick,) = told(codec(ITC), element(OpenInterest="12", LastRate=9))
         assert (tick.kind, tick.oi, tick.ltp, tick.exchange_timestamp) == (Mode.QUOTE, 12, None, None)
+
+
+def deep(*held):
+    made = DEEP.codec(DEMO | {"depth_token": "one.time"}, FixedEnvironment())
+    made.change([Change(instrument, None, TWENTY) for instrument in held])
+    return made
+
+
+def deep_frame(rows, **values):
+    return json.dumps({"Exch": "N", "ExchType": "C", "ScripCode": 1660, "Details": rows} | values)
+
+
+levels = st.builds(
+    Level,
+    st.integers(0, 10_000_000).map(lambda paise: paise / 100),
+    st.integers(0, 1 << 40),
+    st.integers(0, 1 << 20),
+)
+
+
+class TestTwentyLevels:
+    def test_who_serves_what(self):
+        assert FIVEPAISA.routes(ITC, TWENTY) == (("depth20", TWENTY), ("feed", FIVE))
+        assert FIVEPAISA.routes(ITC, FIVE) == (("feed", FIVE),)
+        assert FIVEPAISA.grant("NSE", Wish(Mode.DEPTH, 200)) == TWENTY
+        assert FIVEPAISA.grant("BSE", TWENTY) == FIVE
+        assert FIVEPAISA.routes(SBIN, FIVE) == (("feed", FIVE),)
+
+    def test_requests(self):
+        made = deep()
+        assert made.opened() == []
+        assert made.heartbeat() is None
+        assert made.change([Change(ITC, None, TWENTY)]) == [
+            '{"method":"subscribe","operation":"20depth","instruments":["NC1660"]}'
+        ]
+        assert made.change([Change(ITC, TWENTY, None)]) == [
+            '{"method":"unsubscribe","operation":"20depth","instruments":["NC1660"]}'
+        ]
+
+    def test_50_instruments_a_request(self):
+        many = [Instrument(f"S{n}", "NFO", str(n), "", "NFO") for n in range(51)]
+        frames = deep().change([Change(one, None, TWENTY) for one in many])
+        assert [len(json.loads(frame)["instruments"]) for frame in frames] == [50, 1]
+
+    def test_a_close_is_no_eviction(self):
+        assert deep().closed(1000, "").cause is Cause.TRANSIENT
+
+    def test_bytes(self):
+        frame = (
+            b'{"Exch":"N","ExchType":"C","ScripCode":1660,"TBidQ":7,"TOffQ":"9","TimeStamp":1234567,'
+            b'"Details":[{"Quantity":5,"Price":434.2,"NumberOfOrders":2,"BbBuySellFlag":66},'
+            b'{"Quantity":6,"Price":434.25,"NumberOfOrders":3,"BbBuySellFlag":83}]}'
+        )
+        (tick,) = deep(ITC).received(frame)
+        assert tick == Tick(
+            ITC,
+            Mode.DEPTH,
+            total_buy_quantity=7,
+            total_sell_quantity=9,
+            depth=Depth([Level(434.2, 5, 2)], [Level(434.25, 6, 3)]),
+        )
+
+    @given(buy=st.lists(levels, max_size=20), sell=st.lists(levels, max_size=20))
+    def test_any_book(self, buy, sell):
+        rows = [
+            {
+                "Price": one.price,
+                "Quantity": one.quantity,
+                "NumberOfOrders": one.orders,
+                "BbBuySellFlag": flag,
+            }
+            for side, flag in ((buy, 66), (sell, 83))
+            for one in side
+        ]
+        (tick,) = deep(ITC).received(deep_frame(rows))
+        assert (tick.depth.buy, tick.depth.sell) == (buy, sell)
+
+    @given(junk=st.recursive(st.none() | st.integers() | st.text() | st.booleans(), st.lists, max_leaves=9))
+    def test_any_rows_give_a_tick_or_an_error(self, junk):
+        (event,) = deep(ITC).received(deep_frame(junk))
+        assert isinstance(event, (Tick, Malformed))
+
+    @pytest.mark.parametrize(
+        ("answer", "cause"),
+        [
+            (None, Cause.TRANSIENT),
+            (HttpResponse(500), Cause.TRANSIENT),
+            (HttpResponse(200, b"{"), Cause.TRANSIENT),
+            (HttpResponse(200, b"[]"), Cause.TRANSIENT),
+            (HttpResponse(200, b'{"access_token":null}'), Cause.TRANSIENT),
+            (HttpResponse(401), Cause.TOKEN),
+            (HttpResponse(403), Cause.TOKEN),
+            (HttpResponse(429), Cause.TOO_MANY),
+        ],
+    )
+    def test_without_a_token_of_its_own(self, answer, cause):
+        with pytest.raises(AuthoriseFailed) as failed:
+            authorise(DEEP.authorise, DEMO, FixedEnvironment(), lambda request: answer)
+        assert failed.value.verdict.cause is cause
+
+    def test_the_token_is_asked_for_with_the_users_and_is_in_the_address(self):
+        asked = []
+
+        def answer(request):
+            asked.append(request)
+            return HttpResponse(200, b'{"access_token":"one.time"}')
+
+        given_back = authorise(DEEP.authorise, DEMO, FixedEnvironment(), answer)
+        assert asked[0].method == "POST"
+        assert asked[0].headers["Authorization"] == f"Bearer {DEMO['access_token']}"
+        key = asked[0].headers["Ocp-Apim-Subscription-Key"]
+        dial = DEEP.codec(given_back, FixedEnvironment()).dial()
+        assert dial.url == f"wss://gateway.5paisa.com/ws?subscription-key={key}&access_token=one.time"
+
+    def test_the_simulator_tells_twenty_levels(self):
+        loop = Loopback(FIVEPAISA, DEEP, StillMarket([ITC]))
+        loop.subscribe([(ITC, TWENTY)])
+        book = Depth(
+            [Level(100 - n / 20, n + 1, 1) for n in range(30)],
+            [Level(101 + n / 20, n + 1, 1) for n in range(30)],
+        )
+        (tick,) = loop.tick([Tick(ITC, Mode.DEPTH, ltp=100.0, depth=book)])
+        assert (tick.depth.buy, tick.depth.sell) == (book.buy[:20], book.sell[:20])
+        loop.change([Change(ITC, TWENTY, None)])
+        assert loop.connection.held() == 0
+
+    def test_a_token_of_the_simulator_opens_one_socket(self):
+        loop = Loopback(FIVEPAISA, DEEP, StillMarket([ITC]))
+        again = upgrade_for(loop.codec.dial())
+        assert loop.side.accept(again) == Refused(401)
 
 
 class TestOrders:

@@ -10,23 +10,26 @@ this message", so the last value that wasn't zero is kept; nothing else is remem
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, field
+from msgspec import UNSET
 
-from openalgo_adapters._common.values import (
-    BadValue,
-    integer,
-    json_value,
-    maybe_integer,
-    maybe_number,
-    number,
-)
+from openalgo_adapters._common.values import BadValue, json_value
 from openalgo_adapters.fivepaisa.orders import Orders
 from openalgo_adapters.fivepaisa.token import claim
+from openalgo_adapters.fivepaisa.wire import (
+    Element,
+    Held,
+    Key,
+    book,
+    code_of,
+    decode,
+    interest,
+    key_of,
+    quote,
+)
 from openalgo_ws.adapter import (
     Alive,
     Cause,
@@ -40,9 +43,9 @@ from openalgo_ws.adapter import (
     Send,
     Verdict,
 )
-from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick, Wish
+from openalgo_ws.tick import Instrument, Mode, Wish
 
-__all__ = ["OpenFeedCodec"]
+__all__ = ["BOOK", "PER_REQUEST", "OpenFeedCodec"]
 
 #: Where a token's claim sends it. (single source: prices come from any of them, order updates from
 #: the right one alone.)
@@ -53,67 +56,9 @@ _HOSTS = {
 }
 _ANY_HOST = "wss://openfeed.5paisa.com/Feeds"
 
-#: Exch and ExchType by OpenAlgo exchange.
-_SEGMENTS = {
-    "NSE": ("N", "C"),
-    "BSE": ("B", "C"),
-    # (single source: the SDK has a method for indices, which isn't needed.)
-    "NSE_INDEX": ("N", "C"),
-    "BSE_INDEX": ("B", "C"),
-    "NFO": ("N", "D"),
-    "BFO": ("B", "D"),
-    "CDS": ("N", "U"),
-    "BCD": ("B", "U"),
-    "MCX": ("M", "D"),
-}
-_CURRENCY = "U"
-_CODE_DIGITS = 12
-
-_BOOK, _PRICES, _ORDERS = "MarketDepthService", "MarketFeedV3", "OrderTradeConfirmations"
+BOOK, _PRICES, _ORDERS = "MarketDepthService", "MarketFeedV3", "OrderTradeConfirmations"
 #: Instruments of one request; no limit is published. (The peer has 50, another client 200.)
-_PER_REQUEST = 50
-
-_BUY, _SELL = 66, 83
-#: No wire carries more than 63 bits.
-_TOO_LARGE = 1 << 63
-_DATE = re.compile(r"/Date\((-?[0-9]{1,15})(?:[+-][0-9]{4})?\)/", re.ASCII)
-
-Key = tuple[str, str, int]
-
-
-class _Element(msgspec.Struct, gc=False):
-    """An object of any kind; what it has decides which. Order updates are decoded apart."""
-
-    exch: Any = field(name="Exch", default=None)
-    exch_type: Any = field(name="ExchType", default=None)
-    token: Any = field(name="Token", default=None)
-    scrip_code: Any = field(name="ScripCode", default=None)
-    req_type: Any = field(name="ReqType", default=UNSET)
-    details: Any = field(name="Details", default=UNSET)
-    open_interest: Any = field(name="OpenInterest", default=UNSET)
-    last_rate: Any = field(name="LastRate", default=UNSET)
-    last_quantity: Any = field(name="LastQty", default=None)
-    volume: Any = field(name="TotalQty", default=None)
-    high: Any = field(name="High", default=None)
-    low: Any = field(name="Low", default=None)
-    open: Any = field(name="OpenRate", default=None)
-    close: Any = field(name="PClose", default=None)
-    average: Any = field(name="AvgRate", default=None)
-    total_buy: Any = field(name="TBidQ", default=None)
-    total_sell: Any = field(name="TOffQ", default=None)
-    tick_time: Any = field(name="TickDt", default=None)
-    time: Any = field(name="Time", default=None)
-
-
-_decode = msgspec.json.Decoder(_Element | list[_Element]).decode
-
-
-class _Held(NamedTuple):
-    instrument: Instrument
-    #: Decimals of its prices.
-    decimals: int
-    #: The last prices that weren't zero: ltp, open, high, low, close, average.
-    prices: list[float | None]
+PER_REQUEST = 50
 
 
 class OpenFeedCodec(FeedCodec):
@@ -121,7 +66,7 @@ class OpenFeedCodec(FeedCodec):
 
     def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
         self._credentials = credentials
-        self._held: dict[Key, _Held] = {}
+        self._held: dict[Key, Held] = {}
         self._orders = Orders()
         self._asked_for_orders = False
         self._refused: list[Event] = []
@@ -141,7 +86,7 @@ class OpenFeedCodec(FeedCodec):
         if self._asked_for_orders:
             return None
         self._asked_for_orders = True
-        return _request({"Method": _ORDERS, "Operation": "Subscribe", "ClientCode": self._client})
+        return request({"Method": _ORDERS, "Operation": "Subscribe", "ClientCode": self._client})
 
     def closed(self, code: int | None, reason: str) -> Verdict:
         if code == 1000:
@@ -152,10 +97,10 @@ class OpenFeedCodec(FeedCodec):
     # Out
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
-        dropped: dict[str, list[Key]] = {_BOOK: [], _PRICES: []}
-        wanted: dict[str, list[Key]] = {_BOOK: [], _PRICES: []}
+        dropped: dict[str, list[Key]] = {BOOK: [], _PRICES: []}
+        wanted: dict[str, list[Key]] = {BOOK: [], _PRICES: []}
         for instrument, old, new in changes:
-            key = _key(instrument)
+            key = key_of(instrument)
             if key is None:
                 self._refused.append(Rejected("no exchange or scrip code of this broker", (instrument,)))
                 continue
@@ -164,35 +109,41 @@ class OpenFeedCodec(FeedCodec):
                 if new is not None:
                     self._refused.append(Rejected("its code is taken by another instrument", (instrument,)))
                 continue
-            before = _methods(old if held is not None else None)
-            after = _methods(new)
+            before = self._methods(old if held is not None else None)
+            after = self._methods(new)
             if not after:
                 self._held.pop(key, None)
             elif held is None:
-                self._held[key] = _Held(instrument, 4 if key[1] == _CURRENCY else 2, [None] * 6)
-            for method in (_BOOK, _PRICES):
+                self._held[key] = Held.of(instrument, key)
+            for method in (BOOK, _PRICES):
                 if method in before and method not in after:
                     dropped[method].append(key)
                 elif method in after and method not in before:
                     wanted[method].append(key)
         return [*self._requests("Unsubscribe", dropped), *self._requests("Subscribe", wanted)]
 
+    def _methods(self, wish: Wish | None) -> tuple[str, ...]:
+        """The subscriptions that serve a wish."""
+        if wish is None:
+            return ()
+        return (BOOK, _PRICES) if wish.mode is Mode.DEPTH else (_PRICES,)
+
     def _requests(self, operation: str, keys: Mapping[str, Sequence[Key]]) -> list[Send]:
         """A request has one method, whatever the exchanges."""
         return [
-            _request(
+            request(
                 {
                     "Method": method,
                     "Operation": operation,
                     "ClientCode": self._client,
                     "MarketFeedData": [
                         {"Exch": exchange, "ExchType": kind, "ScripCode": code}
-                        for exchange, kind, code in some[start : start + _PER_REQUEST]
+                        for exchange, kind, code in some[start : start + PER_REQUEST]
                     ],
                 }
             )
             for method, some in keys.items()
-            for start in range(0, len(some), _PER_REQUEST)
+            for start in range(0, len(some), PER_REQUEST)
         ]
 
     # In
@@ -201,7 +152,7 @@ class OpenFeedCodec(FeedCodec):
         refused, self._refused = self._refused, []
         try:
             # What the decoder skips need not be UTF-8 for it.
-            message = _decode(data if isinstance(data, str) else data.decode())
+            message = decode(data if isinstance(data, str) else data.decode())
         except msgspec.ValidationError:
             return refused + self._slowly(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -233,25 +184,25 @@ class OpenFeedCodec(FeedCodec):
             elif "ReqType" in element:
                 event = self._order(element)
             else:
-                event = self._element(msgspec.convert(element, _Element))
+                event = self._element(msgspec.convert(element, Element))
             if event is not None:
                 events.append(event)
         return events
 
-    def _element(self, element: _Element) -> Event | None:
+    def _element(self, element: Element) -> Event | None:
         if element.details is not UNSET:
-            make = _book
+            make = book
         elif element.open_interest is not UNSET:
-            make = _interest
+            make = interest
         elif element.last_rate is not UNSET:
-            make = _quote
+            make = quote
         else:
             # A notice, or the acknowledgement of something.
             return Alive()
         token = element.token
         try:
             if type(token) is not int:
-                token = _code(element.scrip_code if token is None else token)
+                token = code_of(element.scrip_code if token is None else token)
             exchange, kind = element.exch, element.exch_type
             if type(exchange) is not str or type(kind) is not str:
                 raise BadValue("an exchange that is no text")
@@ -267,100 +218,9 @@ class OpenFeedCodec(FeedCodec):
             return Malformed(f"order update: {problem}")
 
 
-def _key(instrument: Instrument) -> Key | None:
-    segment, token = _SEGMENTS.get(instrument.exchange), instrument.token
-    if segment is None or not (token.isascii() and token.isdigit()) or len(token) > _CODE_DIGITS:
-        return None
-    return (*segment, int(token))
-
-
 def _same(one: Instrument, other: Instrument) -> bool:
     return (one.symbol, one.exchange) == (other.symbol, other.exchange)
 
 
-def _methods(wish: Wish | None) -> tuple[str, ...]:
-    if wish is None:
-        return ()
-    return (_BOOK, _PRICES) if wish.mode is Mode.DEPTH else (_PRICES,)
-
-
-def _request(value: Mapping[str, Any]) -> str:
+def request(value: Mapping[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def _code(value: object) -> int:
-    if value is None:
-        raise BadValue("data without its scrip code")
-    return integer(value)
-
-
-def _quote(held: _Held, element: _Element) -> Tick:
-    prices, decimals = held.prices, held.decimals
-    fresh = (element.last_rate, element.open, element.high, element.low, element.close, element.average)
-    for place, value in enumerate(fresh):
-        # (The decoder lets no float through that isn't finite.)
-        if type(value) is not float:
-            value = maybe_number(value)
-        # Zero, null and absent are the same: not in this message.
-        if value:
-            prices[place] = round(value, decimals)
-    ltp, open_, high, low, close, average = prices
-    moment = _date(element.tick_time)
-    # fmt: off
-    return Tick(
-        held.instrument, Mode.QUOTE, ltp, open_, high, low, close,
-        _whole(element.volume), _whole(element.last_quantity), average,
-        _whole(element.total_buy), _whole(element.total_sell), None, None, None, moment, moment,
-    )
-    # fmt: on
-
-
-def _book(held: _Held, element: _Element) -> Tick:
-    if not isinstance(element.details, list):
-        raise BadValue("a book that is no list")
-    sides: dict[int, list[Level]] = {_BUY: [], _SELL: []}
-    for row in element.details:
-        if not isinstance(row, dict):
-            raise BadValue("a level that is no object")
-        side = sides.get(integer(row.get("BbBuySellFlag")))
-        if side is not None:
-            price = round(number(row.get("Price")), held.decimals)
-            side.append(Level(price, _needed(row.get("Quantity")), _whole(row.get("NumberOfOrders"))))
-    return Tick(
-        held.instrument,
-        Mode.DEPTH,
-        total_buy_quantity=_whole(element.total_buy),
-        total_sell_quantity=_whole(element.total_sell),
-        exchange_timestamp=_date(element.time),
-        depth=Depth(sides[_BUY], sides[_SELL]),
-    )
-
-
-def _interest(held: _Held, element: _Element) -> Tick:
-    """(single source: the members of this message. Nothing here asks for it.)"""
-    return Tick(
-        held.instrument,
-        Mode.QUOTE,
-        oi=_needed(element.open_interest),
-        exchange_timestamp=_date(element.tick_time),
-    )
-
-
-def _whole(value: object) -> int | None:
-    whole = value if type(value) is int else maybe_integer(value)
-    if whole is not None and not -_TOO_LARGE < whole < _TOO_LARGE:
-        raise BadValue("a quantity out of range")
-    return whole
-
-
-def _needed(value: object) -> int:
-    whole = _whole(value)
-    if whole is None:
-        raise BadValue("a quantity is missing")
-    return whole
-
-
-def _date(value: object) -> int | None:
-    """Epoch milliseconds of ``/Date(…)/``; what follows the number changes nothing. None for no date."""
-    found = _DATE.fullmatch(value) if isinstance(value, str) else None
-    return max(int(found[1]), 0) or None if found is not None else None

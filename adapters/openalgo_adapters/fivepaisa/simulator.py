@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import StringIO
@@ -12,6 +13,16 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters.fivepaisa.simulated_messages import (
+    BOOK,
+    INSIDE,
+    ORDERS,
+    PRICES,
+    deep_book,
+    feed_message,
+    order_message,
+    segment_of,
+)
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -32,6 +43,10 @@ __all__ = ["OpenFeedServer"]
 
 Frames = list[str | bytes | Close]
 
+_DEEP_PATH = "/ws"
+_DEEP_TOKEN_PATH = "/marketfeed-token/token"
+_DEEP_INSTRUMENTS = 50
+_WAITING = 10
 _PATHS = frozenset({"/feeds/api/chat", "/Feeds/api/chat"})
 _MASTER_PATH = "/VendorsAPI/Service1.svc/ScripMaster/segment/all"
 _HEADER = (
@@ -40,29 +55,9 @@ _HEADER = (
 )
 _NO_EXPIRY = "1980-01-01 00:00:00"
 
-#: Exch + ExchType → the OpenAlgo exchanges whose instruments it may hold.
-_INSIDE = {
-    "NC": ("NSE", "NSE_INDEX"),
-    "BC": ("BSE", "BSE_INDEX"),
-    "ND": ("NFO",),
-    "BD": ("BFO",),
-    "NU": ("CDS",),
-    "BU": ("BCD",),
-    "MD": ("MCX",),
-}
-_BOOK, _PRICES, _ORDERS = "MarketDepthService", "MarketFeedV3", "OrderTradeConfirmations"
-
 _INDEX_CODE = {"NIFTY": "999920000", "BANKNIFTY": "999920005", "SENSEX": "999901"}
 #: The codes of all other indices are made up: this and the exchange's number.
 _MADE_UP = {"NSE_INDEX": 999_921_000, "BSE_INDEX": 1_000_000}
-
-_STATUS = {
-    "open": "Pending",
-    "complete": "Fully Executed",
-    "cancelled": "Cancelled",
-    "rejected": "Rejected By Exch",
-    "trigger pending": "Pending",
-}
 
 
 class OpenFeedServer(SimulatorSide):
@@ -77,6 +72,8 @@ class OpenFeedServer(SimulatorSide):
     def __init__(self, market: Market, credentials: dict[str, str], environment: Environment) -> None:
         super().__init__(market, credentials, environment)
         self._active: FeedConnection | None = None
+        #: The tokens of the deep book that were given out last, and wait for their socket.
+        self._deep_tokens: deque[str] = deque(maxlen=_WAITING)
         self._pushed: list[tuple[SimulatorConnection, Frames]] = []
 
     @classmethod
@@ -94,6 +91,8 @@ class OpenFeedServer(SimulatorSide):
         return replace(row, brsymbol=brsymbol)
 
     def accept(self, upgrade: Upgrade) -> Accepted | Refused:
+        if upgrade.path == _DEEP_PATH:
+            return self._accept_deep(upgrade)
         if upgrade.path not in _PATHS:
             return Refused(404)
         token, _, client = upgrade.query.get("Value1", "").rpartition("|")
@@ -103,6 +102,13 @@ class OpenFeedServer(SimulatorSide):
             self._pushed.append((self._active, [Close(1000)]))
         self._active = FeedConnection(self)
         return Accepted(self._active)
+
+    def _accept_deep(self, upgrade: Upgrade) -> Accepted | Refused:
+        token = upgrade.query.get("access_token", "")
+        if not upgrade.query.get("subscription-key") or token not in self._deep_tokens:
+            return Refused(401)
+        self._deep_tokens.remove(token)
+        return Accepted(DeepConnection(self))
 
     def push(self) -> list[tuple[SimulatorConnection, Frames]]:
         pushed, self._pushed = self._pushed, []
@@ -114,8 +120,11 @@ class OpenFeedServer(SimulatorSide):
             self._active = None
 
     def http(self, request: HttpRequest) -> HttpResponse:
-        """The scrip master, for everybody."""
-        if request.method != "GET" or urlsplit(request.url).path != _MASTER_PATH:
+        """The scrip master, for everybody, and the token of the deep book."""
+        call = request.method, urlsplit(request.url).path
+        if call == ("POST", _DEEP_TOKEN_PATH):
+            return self._deep_token(request)
+        if call != ("GET", _MASTER_PATH):
             return HttpResponse(404)
         text = StringIO()
         text.write(_HEADER)
@@ -123,13 +132,31 @@ class OpenFeedServer(SimulatorSide):
         writer.writerows(_scrip(row) for row in self.market.rows())
         return HttpResponse(200, text.getvalue().encode(), {"Content-Type": "text/csv"})
 
+    def _deep_token(self, request: HttpRequest) -> HttpResponse:
+        right = f"Bearer {self.credentials['access_token']}"
+        headers = request.headers
+        if headers.get("Authorization") != right or not headers.get("Ocp-Apim-Subscription-Key"):
+            return HttpResponse(401)
+        token = self.environment.random(16).hex()
+        self._deep_tokens.append(token)
+        return HttpResponse(200, json.dumps({"access_token": token}).encode())
+
+    def find(self, key: tuple[str, int]) -> Instrument | None:
+        """The instrument with this segment and code."""
+        segment, code = key
+        for exchange in INSIDE.get(segment, ()):
+            found = self.market.find(str(code), exchange)
+            if found is not None:
+                return found
+        return None
+
 
 class FeedConnection(SimulatorConnection):
     """One client: the keys it has subscribed, by method."""
 
     def __init__(self, server: OpenFeedServer) -> None:
         self._server = server
-        self._held: dict[str, set[tuple[str, int]]] = {_BOOK: set(), _PRICES: set()}
+        self._held: dict[str, set[tuple[str, int]]] = {BOOK: set(), PRICES: set()}
 
     def received(self, data: str | bytes) -> Frames:
         try:
@@ -139,143 +166,80 @@ class FeedConnection(SimulatorConnection):
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             return []
         # Order updates come asked for or not.
-        if method == _ORDERS or method not in self._held:
+        if method == ORDERS or method not in self._held:
             return []
         if operation == "Unsubscribe":
             self._held[method].difference_update(entries)
             return []
         frames: Frames = []
         for key in dict.fromkeys(entries):
-            instrument = self._find(key)
+            instrument = self._server.find(key)
             # An entry that makes no sense isn't refused, it just never ticks.
             if operation == "Subscribe" and instrument is not None:
                 self._held[method].add(key)
-                frames.append(_message(method, key, self._server.market.last(instrument)))
+                frames.append(feed_message(method, key, self._server.market.last(instrument)))
         return frames
-
-    def _find(self, key: tuple[str, int]) -> Instrument | None:
-        segment, code = key
-        for exchange in _INSIDE.get(segment, ()):
-            found = self._server.market.find(str(code), exchange)
-            if found is not None:
-                return found
-        return None
 
     def ticks(self, ticks: Sequence[Tick]) -> Frames:
         frames: Frames = []
         for tick in ticks:
-            key = (_segment(tick.instrument.exchange), int(tick.instrument.token))
-            frames += [_message(method, key, tick) for method, keys in self._held.items() if key in keys]
+            key = (segment_of(tick.instrument.exchange), int(tick.instrument.token))
+            frames += [feed_message(method, key, tick) for method, keys in self._held.items() if key in keys]
         return frames
 
     def held(self) -> int:
-        return len(self._held[_BOOK] | self._held[_PRICES])
+        return len(self._held[BOOK] | self._held[PRICES])
 
     def order(self, order: Order, token: str) -> Frames:
-        return [json.dumps(_order(order, token))]
+        return [json.dumps(order_message(order, token))]
 
     def closed(self) -> None:
         self._server.gone(self)
+
+
+class DeepConnection(SimulatorConnection):
+    """One client of the books of 20 levels."""
+
+    def __init__(self, server: OpenFeedServer) -> None:
+        self._server = server
+        self._held: set[tuple[str, int]] = set()
+
+    def received(self, data: str | bytes) -> Frames:
+        try:
+            message = json.loads(data)
+            method, operation = message["method"], message["operation"]
+            keys = [(name[:2], int(name[2:])) for name in message["instruments"]]
+        except (ValueError, TypeError, LookupError, RecursionError):
+            return []
+        if operation != "20depth":
+            return []
+        if method == "unsubscribe":
+            self._held.difference_update(keys)
+            return []
+        frames: Frames = []
+        for key in dict.fromkeys(keys):
+            instrument = self._server.find(key)
+            if method != "subscribe" or instrument is None or len(self._held) >= _DEEP_INSTRUMENTS:
+                continue
+            self._held.add(key)
+            frames.append(deep_book(key, self._server.market.last(instrument)))
+        return frames
+
+    def ticks(self, ticks: Sequence[Tick]) -> Frames:
+        keys = [(segment_of(tick.instrument.exchange), int(tick.instrument.token)) for tick in ticks]
+        return [deep_book(key, tick) for key, tick in zip(keys, ticks, strict=True) if key in self._held]
+
+    def held(self) -> int:
+        return len(self._held)
 
 
 def _entry(given: Mapping[str, Any]) -> tuple[str, int]:
     return f"{given['Exch']}{given['ExchType']}", int(given["ScripCode"])
 
 
-def _segment(exchange: str) -> str:
-    return next(segment for segment, inside in _INSIDE.items() if exchange in inside)
-
-
-def _message(method: str, key: tuple[str, int], tick: Tick) -> str:
-    """Prices in an array of one, a book as it is."""
-    element = {"Exch": key[0][0], "ExchType": key[0][1], "Token": key[1]}
-    if method == _BOOK:
-        return json.dumps(element | _book(tick))
-    return json.dumps([element | _prices(tick)])
-
-
-def _prices(tick: Tick) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "LastRate": tick.ltp or 0,
-        "LastQty": tick.last_trade_quantity or 0,
-        "TotalQty": tick.volume or 0,
-        "High": tick.high or 0,
-        "Low": tick.low or 0,
-        "OpenRate": tick.open or 0,
-        "PClose": tick.close or 0,
-        "AvgRate": tick.avg_trade_price or 0,
-        "TBidQ": tick.total_buy_quantity or 0,
-        "TOffQ": tick.total_sell_quantity or 0,
-        "TickDt": _date(tick.exchange_timestamp),
-    }
-    if tick.depth is not None:
-        for name, levels in (("Bid", tick.depth.buy), ("Off", tick.depth.sell)):
-            values[f"{name}Rate"] = levels[0].price if levels else 0
-            values[f"{name}Qty"] = levels[0].quantity if levels else 0
-    return values
-
-
-def _book(tick: Tick) -> dict[str, Any]:
-    sides = ((tick.depth.buy, 66), (tick.depth.sell, 83)) if tick.depth is not None else ()
-    return {
-        "TBidQ": tick.total_buy_quantity or 0,
-        "TOffQ": tick.total_sell_quantity or 0,
-        "Details": [
-            {
-                "Quantity": level.quantity,
-                "Price": level.price,
-                "NumberOfOrders": level.orders or 0,
-                "BbBuySellFlag": flag,
-            }
-            for levels, flag in sides
-            for level in levels[:5]
-        ],
-        "TimeStamp": 0,
-        "Time": _date(tick.exchange_timestamp),
-    }
-
-
-def _date(milliseconds: int | None) -> str:
-    return f"/Date({milliseconds or 0})/"
-
-
-def _order(order: Order, token: str) -> dict[str, Any]:
-    """A trade where something was filled, else the order as it was placed, changed or cancelled."""
-    segment = _segment(order.exchange)
-    message: dict[str, Any] = {
-        "Exch": segment[0],
-        "ExchType": segment[1],
-        "ScripCode": int(token) if token.isdecimal() else 0,
-        "Symbol": order.symbol,
-        "BuySell": order.action[:1],
-        "SLTriggerRate": order.trigger_price,
-        "AtMarket": "Y" if order.pricetype in ("MARKET", "SL-M") else "N",
-        "Product": "I" if order.product == "MIS" else "D",
-        "PendingQty": order.pending_quantity,
-        "Status": _STATUS.get(order.order_status, "Pending"),
-        "Remark": order.rejection_reason,
-        "ExchOrderID": order.orderid,
-    }
-    if order.filled_quantity:
-        return message | {
-            "ReqType": "T",
-            "OrderQty": order.quantity,
-            "OrderPrice": order.price,
-            "Price": order.average_price,
-            "TotalTradedQty": order.filled_quantity,
-        }
-    return message | {
-        "ReqType": "C" if order.order_status == "cancelled" else "P",
-        "BrokerOrderID": order.orderid,
-        "Qty": order.quantity,
-        "Price": order.price,
-        "TradedQty": order.filled_quantity,
-    }
-
-
 def _scrip(row: MasterRow) -> tuple[object, ...]:
     """A row of the scrip master."""
-    segment = _segment(row.exchange)
+    segment = segment_of(row.exchange)
     cash = segment[1] == "C"
     kind = "EQ" if cash else "XX" if row.instrumenttype == "FUT" else row.instrumenttype
     expiry = _NO_EXPIRY
