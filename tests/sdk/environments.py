@@ -46,12 +46,15 @@ class Environment:
         if made.exists():
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        venv.create(self.folder, with_pip=True)
+        # This environment's pip serves them all: a pip of its own costs each more than its SDK.
+        venv.create(self.folder, with_pip=False)
         # What is pinned is complete: nothing is left to resolve.
         install = [
-            self.python,
+            sys.executable,
             "-m",
             "pip",
+            "--python",
+            self.python,
             "install",
             "--quiet",
             "--disable-pip-version-check",
