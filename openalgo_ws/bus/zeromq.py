@@ -2,7 +2,8 @@
 
 Both are txZMQ connections. Stock txZMQ reads until the socket is empty, so a flood would starve
 the reactor, and logs a context for every message (7 µs); the drain here takes a bounded batch a
-turn (about 1 µs a message) and lets everything else have its turn in between.
+turn (about 1 µs a message) and lets everything else have its turn in between. What it does when the
+gateway falls behind is `openalgo_ws.bus.intake`'s.
 """
 
 from __future__ import annotations
@@ -12,22 +13,19 @@ from typing import Any
 
 import msgspec
 import zmq
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
+from openalgo_ws.bus.intake import Intake, Message, Receive
 from openalgo_ws.bus.records import TickRecord, pack, topic_for
 
 __all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus"]
 
-#: Topic and payload. A message that does not have two frames arrives as its topic and nothing.
-Message = tuple[bytes, bytes]
-
-#: Takes a batch; where it returns a Deferred, the next batch waits for that.
-Receive = Callable[[list[Message]], Deferred[None] | None]
-
 #: As a plain number: an enum's costs more than the read itself.
 _NOBLOCK = int(zmq.NOBLOCK)
+
+#: Bytes of our own batches that are read in one turn (a batch holds hundreds of ticks).
+_BYTES = 1 << 18
 
 
 class BusEndpoint(msgspec.Struct, frozen=True):
@@ -115,7 +113,10 @@ class _Socket(ZmqConnection):  # type: ignore[misc]
 
 
 class Subscriber(_Socket):
-    """Receives all topics and hands them on in batches of at most ``batch`` messages a turn."""
+    """Receives all topics and hands them on in batches of at most ``batch`` messages a turn.
+
+    It reads while the receiver is busy, too: what can't be handed on waits in `intake`.
+    """
 
     socketType = zmq.SUB
 
@@ -126,47 +127,51 @@ class Subscriber(_Socket):
         batch: int,
         high_water_mark: int,
     ) -> None:
-        self._receive = receive
-        self._batch = batch
-        self._held = False
+        self.intake = Intake(receive, self._go_on, batch=batch)
         super().__init__(factory, high_water_mark)
         self.socket.setsockopt(zmq.SUBSCRIBE, b"")
 
     def doRead(self) -> None:
         """Take what has arrived, at most one batch; the rest has its turn in the next iteration."""
-        if self.factory is None or not self._ready or self._held:
+        if self.factory is None or not self._ready:
             return
-        recv = self.socket.recv
         messages: list[Message] = []
+        more = self._read(messages, self.intake.size)
+        if self.intake.take(messages, more):
+            self._later(0, self.doRead)
+
+    def _read(self, messages: list[Message], most: int) -> bool:
+        """Append up to so many messages; whether there may be more."""
+        recv = self.socket.recv
         append = messages.append
         topic = None
+        weight = 0
         try:
-            for _ in range(self._batch):
+            for _ in range(most):
                 topic = None
                 topic = recv(_NOBLOCK)
                 payload = recv(_NOBLOCK)
                 # Asking after every frame whether another belongs to it would cost seven times the
                 # two reads. A payload begins with a brace (or is one of our own batches); what does
                 # not may be the topic of the next message, after one that had a single frame.
-                while payload[:1] != b"{" and self.socket.getsockopt(zmq.RCVMORE):
-                    append((topic, b""))
-                    topic, payload = payload, recv(_NOBLOCK)
+                if payload[:1] != b"{":
+                    while payload[:1] != b"{" and self.socket.getsockopt(zmq.RCVMORE):
+                        append((topic, b""))
+                        topic, payload = payload, recv(_NOBLOCK)
+                    weight += len(payload)
+                    if weight > _BYTES:
+                        append((topic, payload))
+                        break
                 append((topic, payload))
         except zmq.Again:
             # Empty, and the edge-triggered descriptor will tell of the next message.
             if topic is not None:
                 append((topic, b""))
-        else:
-            self._later(0, self.doRead)
-        if messages:
-            busy = self._receive(messages)
-            if busy is not None:
-                self._held = True
-                busy.addCallback(self._go_on)
+            return False
+        return True
 
-    def _go_on(self, _: None) -> None:
-        """The last batch is done with. What came meanwhile has used up the descriptor's edge."""
-        self._held = False
+    def _go_on(self) -> None:
+        """The receiver has time again. What came meanwhile has used up the descriptor's edge."""
         if self.factory is not None:
             self._later(0, self.doRead)
 

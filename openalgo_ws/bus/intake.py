@@ -1,0 +1,201 @@
+"""What lies between the bus and the gateway: nothing, or the latest value of each instrument.
+
+As long as the gateway keeps up, batches pass through as they came. When it does not, messages are read
+all the same: a publisher whose queue is full drops the newest in silence, and that one must not be lost.
+They wait in order up to a mark. Beyond it only the latest of each instrument and mode is kept, before
+anything is parsed, until the gateway has caught up. Order updates, invalidations and whatever is not
+market data are never replaced. So what waits is bounded by the number of instruments whatever is offered,
+and where even that is too much, the bus is read no further.
+
+The order of one instrument's messages is kept, also between its modes. An instrument's place in the
+line is that of its oldest message, so one that ticks often is not put off by that.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import Deferred
+
+from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, pack, unpack
+from openalgo_ws.bus.topics import is_invalidation, parse_market_topic
+
+__all__ = ["Intake", "Message", "Receive"]
+
+#: Topic and payload. A message that does not have two frames arrives as its topic and nothing.
+Message = tuple[bytes, bytes]
+
+#: Takes a batch; where it returns a Deferred, the next batch waits for that.
+Receive = Callable[[list[Message]], Deferred[None] | None]
+
+#: Of a platform's topic, what stands before its mode; of our own, the topic with symbol and exchange.
+_Key = bytes | tuple[bytes, str, str]
+
+#: Topics that are remembered. Whoever publishes more has them read anew.
+_TOPICS = 65_536
+
+#: Bytes that count as a message where many are in one, as in our own batches.
+_EACH = 256
+
+
+class Intake:
+    """Hands what a source reads to ``receive``, at most ``batch`` messages a turn.
+
+    The source reads up to `size` messages a turn, gives them to `take`, and has its next turn when that
+    says so or when ``again`` is called. ``most`` is the largest `size`. Beyond ``mark`` messages (or 256
+    times as many bytes) that wait it keeps the latest of each instrument, of at most ``limit``
+    instruments, and at most ``mark`` messages that are not market data.
+    """
+
+    def __init__(
+        self,
+        receive: Receive,
+        again: Callable[[], None],
+        *,
+        batch: int = 256,
+        most: int = 4096,
+        mark: int = 4096,
+        limit: int = 100_000,
+    ) -> None:
+        self._receive = receive
+        self._again = again
+        self._batch = batch
+        self._most = max(most, batch)
+        self._mark = mark
+        self._limit = limit
+        self._size = batch
+        self._held = False
+        #: Everything while little waits; while it conflates, what is never replaced.
+        self._line: deque[Message] = deque()
+        #: Bytes of it.
+        self._weight = 0
+        #: Instrument → mode (or topic, which says the mode) → the latest.
+        self._latest: dict[_Key, dict[Any, Any]] = {}
+        #: Topic → what stands before its mode; None where it is not market data.
+        self._stems: dict[bytes, bytes | None] = {}
+        #: Whether only the latest of each instrument is kept at present.
+        self.conflating = False
+        #: Ticks that a newer one of their instrument and mode replaced.
+        self.conflated = 0
+        #: Messages that were read.
+        self.messages = 0
+
+    @property
+    def size(self) -> int:
+        """How many messages to read now: more, the longer there is more than can be handed on; 0 while
+        no more may wait."""
+        full = self.conflating and (self._is_long() or len(self._latest) >= self._limit)
+        return 0 if full else self._size
+
+    def backlog(self) -> int:
+        """What waits: messages, or instruments of which the latest is kept."""
+        return len(self._line) + len(self._latest)
+
+    def take(self, messages: list[Message], more: bool) -> bool:
+        """Take what was read; ``more``: something is left. Whether the source should have its next turn."""
+        self.messages += len(messages)
+        if not (self._held or self._line or self._latest) and len(messages) <= self._batch:
+            if messages:
+                self._hand(messages)
+        else:
+            self._keep(messages)
+            if not self._held:
+                self._hand(self._oldest())
+        self._size = min(2 * self._size, self._most) if more else self._batch
+        return (more and self.size > 0) or (not self._held and self.backlog() > 0)
+
+    def _is_long(self) -> bool:
+        return len(self._line) >= self._mark or self._weight >= self._mark * _EACH
+
+    def _hand(self, messages: list[Message]) -> None:
+        busy = self._receive(messages)
+        if busy is not None:
+            self._held = True
+            busy.addCallback(self._go_on)
+
+    def _go_on(self, _: None) -> None:
+        """The last batch is done with. What came meanwhile has used up the source's signal."""
+        self._held = False
+        self._again()
+
+    def _keep(self, messages: list[Message]) -> None:
+        if not self.conflating:
+            self._line.extend(messages)
+            self._weight += sum(len(payload) for _, payload in messages)
+            if not self._is_long():
+                return
+            self.conflating = True
+            messages = list(self._line)
+            self._line.clear()
+            self._weight = 0
+        stems, latest = self._stems, self._latest
+        for message in messages:
+            topic, payload = message
+            try:
+                stem = stems[topic]
+            except KeyError:
+                stem = self._stem(topic)
+            # What can't be a tick must not replace one; it is counted where all such are.
+            if stem is None or payload[:1] != b"{":
+                if topic.startswith(TICKS_PREFIX):
+                    self._keep_records(message)
+                else:
+                    self._line_up(message)
+                continue
+            kept = latest.get(stem)
+            if kept is None:
+                latest[stem] = {topic: payload}
+            else:
+                # To the end, behind the instrument's other modes.
+                self.conflated += kept.pop(topic, None) is not None
+                kept[topic] = payload
+
+    def _keep_records(self, message: Message) -> None:
+        topic, payload = message
+        try:
+            records = unpack(payload)
+        except msgspec.MsgspecError:
+            self._line_up(message)
+            return
+        latest = self._latest
+        for record in records:
+            kept = latest.setdefault((topic, record.symbol, record.exchange), {})
+            self.conflated += kept.pop(record.mode, None) is not None
+            kept[record.mode] = record
+
+    def _stem(self, topic: bytes) -> bytes | None:
+        if len(self._stems) >= _TOPICS:
+            self._stems.clear()
+        market = not is_invalidation(topic) and parse_market_topic(topic) is not None
+        stem = self._stems[topic] = topic.rpartition(b"_")[0] if market else None
+        return stem
+
+    def _line_up(self, message: Message) -> None:
+        self._line.append(message)
+        self._weight += len(message[1])
+
+    def _oldest(self) -> list[Message]:
+        """Take away what waits longest: a batch, or less where it is heavy."""
+        line, latest = self._line, self._latest
+        found: list[Message] = []
+        weight = 0
+        while line and len(found) < self._batch and weight < self._batch * _EACH:
+            message = line.popleft()
+            weight += len(message[1])
+            found.append(message)
+        self._weight -= weight
+        records: dict[bytes, list[TickRecord]] = {}
+        for key in list(islice(latest, self._batch - len(found))):
+            kept = latest.pop(key)
+            if isinstance(key, tuple):
+                records.setdefault(key[0], []).extend(kept.values())
+            else:
+                found.extend(kept.items())
+        found.extend((topic, pack(some)) for topic, some in records.items())
+        if not line and not latest:
+            self.conflating = False
+        return found
