@@ -189,7 +189,7 @@ class Server(Service):
             last_values=settings.last_value_seconds,
         )
         accounts.on_keys_changed(gateway.keys_changed)
-        self._bus.subscriber([_INSIDE, *_outside(settings)], gateway.receive)
+        self._intake = self._bus.subscriber([_INSIDE, *_outside(settings)], gateway.receive).intake
         if publisher is not None:
             publisher.attach([BusEndpoint(_INSIDE.address, bind=False)])
         gateway.privilegedStartService()
@@ -219,7 +219,12 @@ class Server(Service):
         environment: SystemEnvironment,
     ) -> StatusPort:
         sources = Sources(
-            version=__version__, gateway=gateway, pulse=Pulse(self._reactor), feeds=feeds, bus=publisher
+            version=__version__,
+            gateway=gateway,
+            pulse=Pulse(self._reactor),
+            feeds=feeds,
+            bus=publisher,
+            intake=self._intake,
         )
         if publisher is not None:
             probe = Probe(self._reactor, publisher, gateway.router)

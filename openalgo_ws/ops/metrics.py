@@ -139,6 +139,25 @@ class _Server(Collector):
         yield _counter("bus_ticks", "Ticks from the bus.", counts.ticks)
         yield _counter("bus_unwanted_ticks", "Ticks from the bus that nobody held.", counts.unwanted)
         yield _counter("bus_malformed", "Messages from the bus that could not be used.", counts.malformed)
+        intake = self._sources.intake
+        if intake is not None:
+            yield _counter("intake_messages", "Messages read from the bus.", intake.messages)
+            yield _gauge(
+                "intake_backlog", "Messages, or instruments, that wait for the gateway.", intake.backlog()
+            )
+            yield _gauge(
+                "intake_batch", "Messages read from the bus at a time; more where it lags.", intake.size
+            )
+            yield _gauge(
+                "intake_conflating",
+                "1 while only the latest of each instrument is kept.",
+                int(intake.conflating),
+            )
+            yield _counter(
+                "intake_conflated",
+                "Ticks replaced while the gateway lagged behind the bus.",
+                intake.conflated,
+            )
         if bus is not None:
             yield _gauge("bus_backlog", "Records that wait for room on the bus.", bus.backlog())
             yield _counter("bus_conflated", "Records replaced while they waited for room.", bus.conflated)

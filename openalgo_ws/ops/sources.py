@@ -15,7 +15,7 @@ from openalgo_ws.ops.probe import FEED as PROBE
 from openalgo_ws.ops.probe import Probe
 from openalgo_ws.ops.pulse import Pulse
 
-__all__ = ["Backlog", "Feeds", "Sources"]
+__all__ = ["Backlog", "Feeds", "Sources", "Waiting"]
 
 
 class Feeds(Protocol):
@@ -39,6 +39,19 @@ class Backlog(Protocol):
     def backlog(self) -> int: ...
 
 
+class Waiting(Protocol):
+    """The gateway's side of the bus: `openalgo_ws.bus.intake.Intake`."""
+
+    conflated: int
+    conflating: bool
+    messages: int
+
+    @property
+    def size(self) -> int: ...
+
+    def backlog(self) -> int: ...
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a server. Without feeds of its own it has no `feeds`, `bus`, `meter` and `probe`.
 
@@ -50,6 +63,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     pulse: Pulse
     feeds: Feeds | None = None
     bus: Backlog | None = None
+    intake: Waiting | None = None
     meter: Meter | None = None
     probe: Probe | None = None
     due: Callable[[], set[str]] = set

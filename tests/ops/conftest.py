@@ -13,6 +13,7 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 
 from openalgo_ws.bus.demand import FeedState, Status
+from openalgo_ws.bus.intake import Intake
 from openalgo_ws.config import Settings, load
 from openalgo_ws.feeds.counters import ConnectionCounters
 from openalgo_ws.feeds.report import (
@@ -120,6 +121,7 @@ class Rig:
         self.feeds = FakeFeeds()
         self.meter = Meter(Nowhere())
         self.due = {"alice"}
+        self.intake = Intake(lambda messages: None, lambda: None)
         self.clock = Clock()
         self.now = 1_700_000_000.0
         settings: Settings = load({}, {"STATUS_PORT": "0", **environ}, None).settings
@@ -130,6 +132,7 @@ class Rig:
             feeds=self.feeds,
             meter=self.meter,
             bus=FakeBus(),
+            intake=self.intake,
             probe=Probe(self.clock, Nowhere(), server.gateway.router),
             due=lambda: self.due,
         )
