@@ -3,7 +3,7 @@
 Ticks flow one way, over the bus. Wishes flow the other way, through here: what
 the gateway's clients want, what was granted, and how the feeds are. It has a
 local implementation (`openalgo_ws.feeds.manager`), one for publishers outside
-(`ExternalDemand`), and room for a remote one: nothing here returns live objects.
+(`ExternalDemand`), and a remote one (`openalgo_ws.scale.remote`): nothing here returns live objects.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Status(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class Want(msgspec.Struct, frozen=True):
+class Want(msgspec.Struct, frozen=True, array_like=True):
     """One instrument wanted by one client."""
 
     symbol: str
@@ -62,7 +62,7 @@ class Want(msgspec.Struct, frozen=True):
     wish: Wish
 
 
-class Granted(msgspec.Struct, frozen=True):
+class Granted(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """The want is held from now on, under the feed tag ``feed``.
 
     ``wish`` is what was granted (a shallower book than asked, perhaps). ``pending``: the broker
@@ -78,7 +78,7 @@ class Granted(msgspec.Struct, frozen=True):
     qty_scale: int = 0
 
 
-class Denied(msgspec.Struct, frozen=True):
+class Denied(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """The want is not held; ``code`` is one of the client protocol's error codes."""
 
     code: str
@@ -86,7 +86,7 @@ class Denied(msgspec.Struct, frozen=True):
     broker: str | None = None
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, array_like=True):
     """One granted want, named as it was granted, to be given back."""
 
     feed: str
