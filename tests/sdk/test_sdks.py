@@ -11,8 +11,7 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from time import time
@@ -34,122 +33,12 @@ from openalgo_ws.simulator.universe import localise, universe
 from openalgo_ws.tick import Depth, Instrument, Tick
 from tests.feeds.connection.servers import Gate
 from tests.sdk.environments import HERE, Environment, NotMade
+from tests.sdk.sdks import BOOK, SDKS, Sdk, levels_of
 
 pytestmark = pytest.mark.slow
 
 #: Seconds after which a test is given up. Nothing is measured.
 PATIENCE = 60.0
-
-LTP = frozenset({"ltp"})
-QUOTE = LTP | {"open", "high", "low", "close", "volume", "last_trade_quantity", "avg_trade_price"}
-TOTALS = QUOTE | {"total_buy_quantity", "total_sell_quantity"}
-BOOK = frozenset({"buy", "sell"})
-
-
-@dataclass(frozen=True)
-class Sdk:
-    """What one driver can do: the fields that it must have told in each mode (``depth5`` is a book of
-    five levels), and the exchanges it knows. ``most`` is how many instruments of each exchange there
-    are in a mode. ``index`` is told of an index."""
-
-    driver: str
-    broker: str
-    modes: Mapping[str, frozenset[str]]
-    exchanges: Collection[str] = ("NSE", "BSE", "NFO", "MCX")
-    most: int = 2
-    index: frozenset[str] = frozenset({"ltp", "close"})
-
-    @property
-    def levels(self) -> int:
-        """The deepest book."""
-        return max(map(levels_of, self.modes))
-
-    def __str__(self) -> str:
-        return f"{self.driver}-{'-'.join(self.modes)}"
-
-
-def levels_of(mode: str) -> int:
-    """How deep the book of a mode is."""
-    return int(mode.removeprefix("depth") or 0) if mode.startswith("depth") else 0
-
-
-SDKS = [
-    Sdk("zerodha", "zerodha", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
-    Sdk(
-        "angel",
-        "angel",
-        {
-            "ltp": LTP,
-            "quote": TOTALS,
-            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
-        },
-    ),
-    Sdk("angel", "angel", {"depth20": BOOK}, exchanges=("NSE",)),
-    Sdk("dhan", "dhan", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
-    Sdk("dhan_depth", "dhan", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
-    Sdk("dhan_depth", "dhan", {"depth200": BOOK}, exchanges=("NSE",), most=1),
-    Sdk("fyers", "fyers", {"quote": TOTALS, "depth5": BOOK}),
-    Sdk("fyers_tbt", "fyers", {"depth50": BOOK}, exchanges=("NSE", "NFO")),
-    Sdk(
-        "groww",
-        "groww",
-        {"quote": QUOTE - {"last_trade_quantity"} | {"upper_circuit", "lower_circuit"}, "depth5": BOOK},
-        exchanges=("NSE", "BSE", "NFO", "BFO"),
-        index=LTP,
-    ),
-    Sdk(
-        "arrow",
-        "arrow",
-        {
-            "ltp": LTP,
-            "quote": TOTALS | {"oi"},
-            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
-        },
-    ),
-    Sdk(
-        "firstock_feed",
-        "firstock",
-        {"depth5": TOTALS | BOOK | {"upper_circuit", "lower_circuit"}},
-        exchanges=("NSE", "BSE", "NFO", "BFO"),
-    ),
-    Sdk(
-        "kotak",
-        "kotak",
-        {
-            "ltp": LTP | {"close", "last_trade_quantity"},
-            "quote": TOTALS | {"oi", "upper_circuit", "lower_circuit"},
-            "depth5": TOTALS | BOOK,
-        },
-    ),
-    Sdk("kotak", "kotak", {"depth20": TOTALS | BOOK}, exchanges=("NSE", "NFO")),
-    Sdk(
-        "mstock",
-        "mstock",
-        {
-            "ltp": LTP,
-            "quote": TOTALS,
-            "depth5": TOTALS | BOOK | {"oi", "upper_circuit", "lower_circuit"},
-        },
-        exchanges=("NSE", "BSE", "NFO", "BFO"),
-    ),
-    Sdk(
-        "pocketful_feed",
-        "pocketful",
-        {
-            "ltp": LTP | {"upper_circuit", "lower_circuit"},
-            "quote": TOTALS | {"upper_circuit", "lower_circuit"},
-            "depth5": BOOK,
-        },
-    ),
-    Sdk("shoonya", "shoonya", {"quote": QUOTE - {"last_trade_quantity"}, "depth5": TOTALS | BOOK}),
-    Sdk("tradejini", "tradejini", {"quote": QUOTE, "depth5": TOTALS - QUOTE | BOOK}),
-    Sdk(
-        "upstox",
-        "upstox",
-        {"ltp": LTP | {"close"}, "quote": TOTALS | {"oi"}, "depth5": TOTALS | BOOK | {"oi"}},
-    ),
-    Sdk("upstox", "upstox", {"depth30": TOTALS | BOOK}, exchanges=("NSE", "NFO")),
-]
 
 
 class Driver(ProcessProtocol):
@@ -204,6 +93,7 @@ class Rig:
         self.broker.listen()
         self.driver = Driver(Gate(reactor, PATIENCE))
         task = {
+            "broker": sdk.broker,
             "url": self.broker.url,
             "http": self.broker.url.replace("ws:", "http:"),
             "credentials": self.broker.credentials,
@@ -218,7 +108,7 @@ class Rig:
                 for name, one in self.names.items()
             ],
         }
-        python = str(Environment(sdk.broker).python)
+        python = str(Environment(sdk.packages).python)
         self.process = reactor.spawnProcess(
             self.driver,
             python,
@@ -288,10 +178,10 @@ def _close(one: float, other: float) -> bool:
 
 
 @cache
-def missing(broker: str) -> str:
+def missing(packages: str) -> str:
     """Why there is no environment for an SDK, after an attempt to make it; nothing if there is one."""
     try:
-        Environment(broker).make()
+        Environment(packages).make()
     except NotMade as reason:
         return str(reason)
     return ""
@@ -300,7 +190,7 @@ def missing(broker: str) -> str:
 @pytest.fixture(params=SDKS, ids=str)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Sdk, Rig]]:
     sdk: Sdk = request.param
-    reason = missing(sdk.broker)
+    reason = missing(sdk.packages)
     if reason:
         pytest.skip(reason)
     rig = Rig(sdk, tmp_path)

@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-#: Given by the test: ``url`` and ``http`` of the simulator, ``credentials``, and ``instruments``, each
+#: Given by the test: ``broker``, ``url`` and ``http`` of the simulator, ``credentials``, and ``instruments``, each
 #: with name, mode ("ltp", "quote", or "depth5" for a book of five levels), exchange, token and brsymbol.
 TASK: dict[str, Any] = json.loads(sys.argv[1])
 CREDENTIALS: dict[str, str] = TASK["credentials"]
