@@ -230,7 +230,7 @@ def _inbound(adapter: Adapter, case: Case) -> Iterator[str]:
     if "sends" in case:
         yield from compare.frames(case["sends"], _replies(events), "sends")
     if "orders" in case:
-        yield from _orders_of(case, events, bench.instruments)
+        yield from _orders_of(case, _unanswered(codec, events), bench.instruments)
 
 
 def _http(adapter: Adapter, case: Case) -> Iterator[str]:
@@ -250,6 +250,7 @@ def _orders(adapter: Adapter, case: Case) -> Iterator[str]:
     codec = bench.codec()
     rig.receive(codec, bench.prelude())
     events = rig.receive(codec, [vectors.frame_data(frame) for frame in case["frames"]])
+    events = _unanswered(codec, events)
     yield from _orders_of(case, events, bench.instruments)
     yield from _errors(case.get("errors", 0), events)
 
@@ -287,6 +288,18 @@ def _orders_of(case: Case, events: Sequence[Event], instruments: Sequence[Instru
         if isinstance(event, OrderUpdate)
     ]
     yield from compare.values(case["orders"], orders, "orders")
+
+
+def _unanswered(codec: FeedCodec, events: Sequence[Event]) -> list[Event]:
+    """The events, with what becomes of each HTTP request among them that nobody answers.
+
+    A vector tells what the frames say; an order that a codec wants to complete over HTTP comes bare.
+    """
+    result = list(events)
+    for event in result:
+        if isinstance(event, Reply) and isinstance(event.send, HttpRequest):
+            result += codec.answered(event.send, None)
+    return result
 
 
 def _replies(events: Sequence[Event]) -> list[Send]:

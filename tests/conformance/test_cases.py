@@ -148,8 +148,15 @@ class OrderCodec(FeedCodec):
 
     def received(self, data):
         fields = json.loads(data)
-        token = fields.pop("token", "")
-        return [OrderUpdate(Order(**fields), token)]
+        if "token" not in fields:
+            return [OrderUpdate(Order(**fields))]
+        # What the frame lacks is asked for; a vector has no answer, so the frame must do.
+        return [Reply(HttpRequest(method="GET", url="https://odd.example/orders", tag=fields))]
+
+    def answered(self, request, response):
+        assert response is None
+        token = request.tag.pop("token")
+        return [OrderUpdate(Order(**request.tag), token)]
 
 
 def route(instrument, wish):

@@ -35,7 +35,9 @@ __all__ = ["IndstocksServer"]
 Frames = list[str | bytes | Close]
 
 _PRICES, _ORDERS = "/api/v1/ws/prices", "/api/v1/ws/trades"
-_MASTER = "/market/instruments"
+_MASTER, _ORDER_BOOK = "/market/instruments", "/order-book"
+#: Orders that the order book holds.
+_BOOK = 1000
 #: Connections and instruments that a user may have.
 _CONNECTIONS, _INSTRUMENTS = 3, 3000
 
@@ -48,6 +50,14 @@ _SEGMENTS = {
     "BIDX": "BSE_INDEX",
 }
 _PREFIX = {exchange: prefix for prefix, exchange in _SEGMENTS.items()}
+_WORDS = {
+    "open": "PENDING",
+    "complete": "SUCCESS",
+    "cancelled": "CANCELLED",
+    "rejected": "FAILED",
+    "trigger pending": "SL-PENDING",
+}
+_PRODUCTS = {"MIS": "INTRADAY", "NRML": "MARGIN"}
 _LETTERS = {"open": "P", "complete": "S", "cancelled": "C", "rejected": "F", "trigger pending": "SL-PENDING"}
 
 _COLUMNS = (
@@ -73,6 +83,7 @@ class IndstocksServer(SimulatorSide):
     def __init__(self, market: Market, credentials: dict[str, str], environment: Environment) -> None:
         super().__init__(market, credentials, environment)
         self.open = 0
+        self._orders: dict[str, Mapping[str, Any]] = {}
         ids = Counter(instrument.token for instrument in market.instruments())
         self._shared = {token for token, times in ids.items() if times > 1}
 
@@ -102,19 +113,22 @@ class IndstocksServer(SimulatorSide):
         if upgrade.headers.get("Authorization") != self.credentials.get("access_token"):
             return Refused(403, {}, b'{"status":"error","error_type":"TokenException"}')
         if upgrade.path == _ORDERS:
-            return Accepted(OrderConnection())
+            return Accepted(OrderConnection(self))
         if self.open >= _CONNECTIONS:
             return Refused(429)
         self.open += 1
         return Accepted(PriceConnection(self))
 
     def http(self, request: HttpRequest) -> HttpResponse:
-        """The instrument files."""
+        """The instrument files, and the order book."""
         parts = urlsplit(request.url)
-        if request.method != "GET" or parts.path != _MASTER:
+        if request.method != "GET" or parts.path not in (_MASTER, _ORDER_BOOK):
             return HttpResponse(404)
         if request.headers.get("Authorization") != self.credentials.get("access_token"):
             return HttpResponse(403, b'{"status":"error","error_type":"TokenException"}')
+        if parts.path == _ORDER_BOOK:
+            body = {"status": "success", "data": list(self._orders.values())}
+            return HttpResponse(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
         source = parse_qs(parts.query).get("source", [""])[0]
         if source not in ("equity", "fno", "index"):
             return HttpResponse(400, b'{"status":"error","error_type":"InputException"}')
@@ -129,6 +143,13 @@ class IndstocksServer(SimulatorSide):
             if kind == source:
                 writer.writerow(_line(row, source))
         return text.getvalue().encode()
+
+    def note(self, order: Order, token: str) -> None:
+        """Put an order into the order book, or its new state; the oldest makes room."""
+        self._orders.pop(order.orderid, None)
+        self._orders[order.orderid] = _booked(order, token)
+        if len(self._orders) > _BOOK:
+            del self._orders[next(iter(self._orders))]
 
     def find(self, key: str) -> Instrument | None:
         """The instrument with this key of the stream."""
@@ -201,7 +222,8 @@ class OrderConnection(SimulatorConnection):
 
     heartbeat_interval = 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, server: IndstocksServer) -> None:
+        self._server = server
         self._subscribed = False
 
     def received(self, data: str | bytes) -> Frames:
@@ -221,6 +243,7 @@ class OrderConnection(SimulatorConnection):
     def order(self, order: Order, token: str) -> Frames:
         if not self._subscribed:
             return []
+        self._server.note(order, token)
         shape = {
             "mode": "order_update",
             "timestamp": 0,
@@ -241,6 +264,26 @@ class OrderConnection(SimulatorConnection):
 
     def heartbeat(self) -> str | bytes | None:
         return json.dumps({"type": "heartbeat"})
+
+
+def _booked(order: Order, token: str) -> dict[str, Any]:
+    """An order as the order book has it."""
+    derivative = order.exchange in ("NFO", "BFO")
+    return {
+        "id": f"{'DRV' if derivative else 'EQ'}-{order.orderid}",
+        "security_id": token,
+        "exchange": "BSE" if order.exchange in ("BSE", "BFO") else "NSE",
+        "segment": "DERIVATIVE" if derivative else "EQUITY",
+        "product": _PRODUCTS.get(order.product, order.product),
+        "order_type": "MARKET" if order.pricetype in ("MARKET", "SL-M") else "LIMIT",
+        "txn_type": order.action,
+        "requested_qty": order.quantity,
+        "traded_qty": order.filled_quantity,
+        "requested_price": order.price,
+        "traded_price": order.average_price,
+        "sl_trigger_price": order.trigger_price,
+        "status": _WORDS[order.order_status],
+    }
 
 
 def _quote(tick: Tick) -> dict[str, Any]:

@@ -11,16 +11,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from openalgo_adapters._common.orderbook import OrderBookReader
 from openalgo_adapters._common.orders import order_status, price, quantity
 from openalgo_adapters._common.values import BadValue, json_object, text
-from openalgo_ws.adapter import Alive, Event, HttpRequest, HttpResponse, Malformed, Order, OrderUpdate, Reply
+from openalgo_ws.adapter import Alive, Event, HttpRequest, HttpResponse, Malformed, Order, OrderUpdate
 
 __all__ = ["OrderReader"]
 
 #: u8 id, u16 length; u8 id, text.
 _COUNT_ID, _TEXT_ID, _TEXT_AT = 56, 61, 4
-#: Orders that may wait for the order book; one more is told without it.
-_WAITING = 1000
 
 _STATUS = {
     **dict.fromkeys(("COMPLETE", "COMPLETED", "FILLED", "TRADED"), "complete"),
@@ -37,10 +36,13 @@ class OrderReader:
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
         key, token = (credentials.get(name, "") for name in ("api_key", "access_token"))
-        self._authorization = f"Bearer {key}:{token}"
-        #: By order id: what the event said. Those of `_asked` are being asked for, the others wait.
-        self._asked: dict[str, Order] = {}
-        self._next: dict[str, Order] = {}
+        self._book = OrderBookReader(
+            HttpRequest(
+                method="GET",
+                url="https://api.tradejini.com/v2/api/oms/orders",
+                headers={"Authorization": f"Bearer {key}:{token}"},
+            )
+        )
 
     def event(self, body: bytes) -> list[Event]:
         """An event packet."""
@@ -55,26 +57,12 @@ class OrderReader:
             order = _order(message)
         except BadValue as problem:
             return [Malformed(str(problem))]
-        if len(self._next) >= _WAITING and order.orderid not in self._next:
-            return [OrderUpdate(order)]
-        self._next[order.orderid] = order
-        return self._ask()
+        return self._book.wait(order)
 
     def answered(self, response: HttpResponse | None) -> list[Event]:
         """The order book; without one, what the events said must do."""
         book = _book(response)
-        events: list[Event] = [
-            OrderUpdate(_filled(order, book.get(orderid))) for orderid, order in self._asked.items()
-        ]
-        self._asked = {}
-        return events + self._ask()
-
-    def _ask(self) -> list[Event]:
-        if self._asked or not self._next:
-            return []
-        self._asked, self._next = self._next, {}
-        url = "https://api.tradejini.com/v2/api/oms/orders"
-        return [Reply(HttpRequest(method="GET", url=url, headers={"Authorization": self._authorization}))]
+        return self._book.answered(lambda order: OrderUpdate(_filled(order, book.get(order.orderid))))
 
 
 def _text(body: bytes) -> bytes:
