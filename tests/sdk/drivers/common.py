@@ -8,8 +8,9 @@ import sys
 import threading
 from typing import Any
 
-#: Given by the test: ``broker``, ``url`` and ``http`` of the simulator, ``credentials``, and ``instruments``, each
-#: with name, mode ("ltp", "quote", or "depth5" for a book of five levels), exchange, token and brsymbol.
+#: Given by the test: ``broker``, ``url`` and ``http`` of the simulator, ``credentials``, and
+#: ``instruments``, each with name, mode ("ltp", "quote", or "depth5" for a book of five levels), exchange,
+#: token and brsymbol.
 TASK: dict[str, Any] = json.loads(sys.argv[1])
 CREDENTIALS: dict[str, str] = TASK["credentials"]
 INSTRUMENTS: list[dict[str, str]] = TASK["instruments"]
