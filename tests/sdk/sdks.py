@@ -63,6 +63,8 @@ SDKS = [
     Sdk("dhan", "dhan", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
     Sdk("dhan_depth", "dhan", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
     Sdk("dhan_depth", "dhan", {"depth200": BOOK}, exchanges=("NSE",), most=1),
+    Sdk("fivepaisa", "fivepaisa", {"quote": TOTALS, "depth5": TOTALS | BOOK}),
+    Sdk("fivepaisa", "fivepaisa", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
     Sdk("fyers", "fyers", {"quote": TOTALS, "depth5": BOOK}),
     Sdk("fyers_tbt", "fyers", {"depth50": BOOK}, exchanges=("NSE", "NFO")),
     Sdk(
@@ -150,6 +152,7 @@ DISTRIBUTIONS = {
     "definedge": "pyintegrate",
     "dhan": "dhanhq",
     "firstock": "firstock",
+    "fivepaisa": "py5paisa",
     "fyers": "fyers_apiv3",
     "groww": "growwapi",
     "kotak": "kotakneoapi",
