@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import sysconfig
 import tomllib
-import venv
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.support import wheel
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -18,28 +16,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 Run = Callable[..., str]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """The output of a command, which must succeed. No network is needed, so none is waited for."""
-    ran = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``site-packages`` of a new environment that has the wheel, and the dependencies of this one."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT, cwd=folder)
-    (wheel,) = folder.glob("openalgo_ws-*.whl")
-    venv.create(folder / "env", with_pip=False)
-    python = folder / "env" / "bin" / "python"
-    (packages,) = (folder / "env").glob("lib/python*/site-packages")
-    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
-    run(*pip, "--no-deps", "--no-index", "--disable-pip-version-check", wheel, cwd=folder)
-    # The dependencies come from the environment that runs the tests, after our own; the editable
-    # install in there is a .pth file, which is not read from a directory that is only on the path.
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return packages
+    return wheel.installed(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
@@ -47,7 +27,7 @@ def installed(site: Path, tmp_path: Path) -> Run:
     """Run a program of the new environment, in an empty folder."""
 
     def program(name: str, *arguments: str) -> str:
-        return run(site.parents[2] / "bin" / name, *arguments, cwd=tmp_path)
+        return wheel.run(site.parents[2] / "bin" / name, *arguments, cwd=tmp_path)
 
     return program
 

@@ -31,6 +31,8 @@ class ServerProcess:
         self.port = free_port()
         self.zmq_port = free_port()
         self.folder = folder
+        #: What is run; another program may be put before it, or another twistd in its place.
+        self.command = [str(Path(sys.executable).parent / "twistd")]
         self._options = options
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("WS_", "ZMQ_", "BROKER_"))},
@@ -64,13 +66,7 @@ class ServerProcess:
         """Start, and wait for nothing."""
         self._arriving: Queue[str] = Queue()
         self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).parent / "twistd"),
-                "-n",
-                "--pidfile=",
-                "openalgo-ws",
-                *self._options,
-            ],
+            [*self.command, "-n", "--pidfile=", "openalgo-ws", *self._options],
             cwd=self.folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
