@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openalgo_ws.adapter import Change, Disconnect, LoggedIn, LoginFailed, Malformed, Rejected
 from openalgo_ws.adapter.events import Cause
@@ -14,6 +16,13 @@ from openalgo_ws.tick import Instrument, Level, Mode, Wish
 ADAPTER = Registry().load("firstock")
 FEED = ADAPTER.feed("market")
 SBIN = Instrument("SBIN", "NSE", "3045", "SBIN-EQ", "NSE")
+#: Numbers of a data message.
+FIELDS = (
+    *(f"i_{name}_price" for name in ("last_traded", "open", "high", "low", "closing", "average_trade")),
+    *(f"i_{name}_quantity" for name in ("last_trade", "total_buy", "total_sell")),
+    *(f"i_{name}_circuit_limit" for name in ("upper", "lower")),
+    *("i_volume_traded_today", "i_open_interest", "i_last_trade_time", "i_feed_time"),
+)
 CREDENTIALS = {"user_id": "A B", "susertoken": "t&1"}
 
 
@@ -61,6 +70,39 @@ def test_a_zero_is_a_quantity_and_no_price():
 
 def test_milliseconds_stay_what_they_are():
     assert told(codec(SBIN), i_feed_time=1791440051013)[0].exchange_timestamp == 1791440051013
+
+
+numbers = (
+    st.integers(-10, 10**9)
+    | st.floats(-10, 1e9)
+    | st.sampled_from([0, 2**63, 2**63 - 1, 9.3e18, 10**11, 2**64, 1e300, None])
+)
+rows = st.fixed_dictionaries({"price": numbers, "quantity": numbers}, optional={"orders": numbers}) | st.just(
+    {}
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(FIELDS, numbers),
+        "best_buy": st.lists(rows, max_size=6) | st.none(),
+        "best_sell": st.lists(rows, max_size=6) | st.none(),
+        "gamma": st.just(1),
+    },
+)
+
+
+@given(messages=st.lists(fields, max_size=4))
+def test_decoding_by_type_and_with_care_give_the_same(messages):
+    quick, careful = codec(SBIN), codec(SBIN)
+    for said in messages:
+        # An instrument that nobody holds makes the codec read with care.
+        with_care = careful.received(json.dumps({"NSE:3045": said, "NSE:1": {}}))
+        assert quick.received(json.dumps({"NSE:3045": said})) == with_care
+
+
+def test_what_is_skipped_has_to_be_text_too():
+    (error,) = codec(SBIN).received(b'{"NSE:3045":{"i_last_traded_price":1,"c_symbol":"\xff"}}')
+    assert isinstance(error, Malformed)
 
 
 class TestBook:

@@ -5,19 +5,23 @@ modes get the same data, so one subscription serves them all. Whether messages a
 is not documented (single source: partial ones were seen): what is missing, or a sentinel near
 2^63, is remembered, and every message gives one full tick of each instrument in it.
 
-An LTP tick costs what a depth tick costs, since the broker sends (and we pass on) the whole book in
-every mode: about 40,000 a second on a slow core, of which 100,000 are asked of other codecs.
+Speed: an LTP tick costs what a depth tick costs, since the broker sends (and we pass on) the whole book
+in every mode.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+from msgspec import UNSET
+
 from openalgo_adapters._common.values import BadValue, json_object, text
 from openalgo_adapters._noren.orders import order_update, spelled
+from openalgo_adapters.firstock.fields import BUY, FIELDS, PLACES, SELL, merge, taken_over, whole
 from openalgo_ws.adapter import (
     Cause,
     Change,
@@ -33,7 +37,7 @@ from openalgo_ws.adapter import (
     Send,
     Verdict,
 )
-from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick
+from openalgo_ws.tick import Depth, Instrument, Mode, Tick
 
 __all__ = ["FirstockCodec"]
 
@@ -45,72 +49,8 @@ _SEGMENTS = {
 #: Keys of one frame. (single source: our own choice, none is published.)
 _KEYS = 100
 
-#: From here on a number is the sentinel 2^63, or a neighbour of it.
-_SENTINEL = 9.2e18
-#: Times from here on are milliseconds. (conflict: the document says ms, real values are seconds.)
-_MILLISECONDS = 100_000_000_000
-
-# What is remembered of an instrument, in the order of Tick's fields; then the two sides.
-_FIELDS_COUNT, _BUY, _SELL, _PLACES = 15, 15, 16, 17
 _QUOTE = slice(1, 13)
 _NO_QUOTE = [None] * 12
-
-
-def _number(value: object) -> float | int | None:
-    """A finite number below the sentinel; None for anything else."""
-    if isinstance(value, str):
-        try:
-            number: float | int = int(value) if value.isdigit() and len(value) < 20 else float(value)
-        except ValueError:
-            return None
-        if "_" in value:
-            return None
-    elif type(value) is int or type(value) is float:
-        number = value
-    else:
-        return None
-    # NaN is not below anything.
-    return number if -_SENTINEL < number < _SENTINEL else None
-
-
-def _price(value: object) -> float | None:
-    """Paise; 0 means not available."""
-    number = _number(value)
-    return round(number / 100, 2) if number else None
-
-
-def _count(value: object) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
-
-
-def _time(value: object) -> int | None:
-    number = _number(value)
-    if not number or number < 0:
-        return None
-    return int(number) if number >= _MILLISECONDS else int(number) * 1000
-
-
-#: By name on the wire: place in Tick's order, and how to read.
-_FIELDS: Mapping[str, tuple[int, Callable[[object], Any]]] = {
-    "i_last_traded_price": (0, _price),
-    "i_open_price": (1, _price),
-    "i_high_price": (2, _price),
-    "i_low_price": (3, _price),
-    "close_price": (4, _price),
-    "i_closing_price": (4, _price),
-    "i_volume_traded_today": (5, _count),
-    "i_last_trade_quantity": (6, _count),
-    "i_average_trade_price": (7, _price),
-    "i_total_buy_quantity": (8, _count),
-    "i_total_sell_quantity": (9, _count),
-    # Never i_total_open_interest, the underlying's. (conflict: the peer uses that one.)
-    "i_open_interest": (10, _count),
-    "i_upper_circuit_limit": (11, _price),
-    "i_lower_circuit_limit": (12, _price),
-    "i_last_trade_time": (13, _time),
-    "i_feed_time": (14, _time),
-}
 
 
 #: Anything else is at work, whatever the event (``reporttype``) says.
@@ -135,7 +75,7 @@ class _Held:
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self.memory: list[Any] = [None] * _PLACES
+        self.memory: list[Any] = [None] * PLACES
 
 
 class FirstockCodec(FeedCodec):
@@ -177,8 +117,24 @@ class FirstockCodec(FeedCodec):
 
     def received(self, data: str | bytes) -> list[Event]:
         if self._refused:
-            events, self._refused = self._refused, []
-            return events + self.received(data)
+            refused, self._refused = self._refused, []
+            return refused + self.received(data)
+        try:
+            # What the decoder skips need not be UTF-8 for it.
+            decoded = whole(data if isinstance(data, str) else data.decode())
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return self._carefully(data)
+        events: list[Event] = []
+        for key, fields in decoded.items():
+            held = self._held.get(key)
+            if held is None:
+                # Taking over the same once more changes nothing.
+                return self._carefully(data)
+            if fields.gamma is UNSET and taken_over(held.memory, fields):
+                events.append(_tick(held))
+        return events if decoded else self._carefully(data)
+
+    def _carefully(self, data: str | bytes) -> list[Event]:
         try:
             message = json_object(data)
             if "norenordno" in message:
@@ -191,7 +147,7 @@ class FirstockCodec(FeedCodec):
             return [_answer(message)]
         if "c_symbol" in message and "c_exch_seg" in message:
             return self._flat(message)
-        events = []
+        events: list[Event] = []
         unknown = True
         for key, fields in message.items():
             if ":" in key:
@@ -216,7 +172,7 @@ class FirstockCodec(FeedCodec):
                 events.append(Malformed("a key without segment or token, or no object under it"))
             return
         # Greeks have a message of their own.
-        if "gamma" not in fields and _merge(held.memory, fields):
+        if "gamma" not in fields and merge(held.memory, fields):
             events.append(_tick(held))
 
 
@@ -250,48 +206,11 @@ def _answer(message: Mapping[str, object]) -> Event:
     return Rejected("the broker reports an error")
 
 
-def _merge(memory: list[Any], message: Mapping[str, object]) -> bool:
-    """Take over what is available; whether anything is known then."""
-    find = _FIELDS.get
-    for name, value in message.items():
-        field = find(name)
-        if field is not None:
-            place, read = field
-            new = read(value)
-            if new is not None:
-                memory[place] = new
-    for place, name in ((_BUY, "best_buy"), (_SELL, "best_sell")):
-        side = message.get(name)
-        if type(side) is list:
-            levels = _side(side)
-            if levels is not None:
-                memory[place] = levels
-    return memory.count(None) < _PLACES
-
-
-def _side(levels: list[Any]) -> list[Level] | None:
-    """A side of the book; None if it is not carried, that is, if no level has a usable price."""
-    carried = False
-    result = []
-    for level in levels[:5]:
-        if type(level) is not dict:
-            continue
-        price = _number(level.get("price"))
-        if price is None:
-            continue
-        carried = True
-        if price > 0:
-            result.append(
-                Level(round(price / 100, 2), _count(level.get("quantity")) or 0, _count(level.get("orders")))
-            )
-    return result if carried else None
-
-
 def _tick(held: _Held) -> Tick:
     memory = held.memory
-    buy, sell = memory[_BUY], memory[_SELL]
+    buy, sell = memory[BUY], memory[SELL]
     # Positional, in the order of the memory and of Tick's fields: this runs for every tick.
-    fields = memory[:_FIELDS_COUNT]
+    fields = memory[:FIELDS]
     if buy is not None or sell is not None:
         # Copies, because the next tick may carry the same sides.
         fields.append(Depth(list(buy or ()), list(sell or ())))
