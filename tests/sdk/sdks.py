@@ -11,6 +11,16 @@ LTP = frozenset({"ltp"})
 QUOTE = LTP | {"open", "high", "low", "close", "volume", "last_trade_quantity", "avg_trade_price"}
 TOTALS = QUOTE | {"total_buy_quantity", "total_sell_quantity"}
 BOOK = frozenset({"buy", "sell"})
+XTS = {"ltp": LTP | {"last_trade_quantity"}, "quote": TOTALS, "depth5": TOTALS | BOOK}
+#: Those that have JSON events.
+XTS_BROKERS = {
+    "rmoney": ("NSE", "BSE", "NFO"),
+    "compositedge": ("NSE", "BSE", "NFO", "MCX"),
+    "fivepaisaxts": ("NSE", "BSE", "NFO"),
+    "ibulls": ("NSE", "BSE", "NFO", "MCX"),
+    "iifl": ("NSE", "BSE", "NFO", "MCX"),
+    "wisdom": ("NSE", "BSE", "NFO", "MCX"),
+}
 NOREN = {"quote": QUOTE - {"last_trade_quantity"}, "depth5": TOTALS | BOOK}
 
 
@@ -128,6 +138,10 @@ SDKS = [
         },
         exchanges=("NSE", "BSE", "NFO", "BFO", "MCX"),
     ),
+    *(
+        Sdk("xts", broker, XTS, exchanges=exchanges, shared="rmoney")
+        for broker, exchanges in XTS_BROKERS.items()
+    ),
     Sdk("samco", "samco", {"quote": TOTALS, "depth5": TOTALS | BOOK}),
     Sdk("shoonya", "shoonya", NOREN),
     Sdk("shoonya", "flattrade", NOREN, shared="shoonya"),
@@ -159,6 +173,7 @@ DISTRIBUTIONS = {
     "mstock": "mStock-TradingApi-B",
     "nubra": "nubra-sdk",
     "pocketful": "pocketful",
+    "rmoney": "xts-api-client",
     "samco": "StocknoteBridge",
     "shoonya": "NorenRestApiOAuth",
     "tradejini": "tradejini_api",
