@@ -16,8 +16,10 @@ import zmq
 from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
-from openalgo_ws.bus.intake import Intake, Message, Receive
-from openalgo_ws.bus.records import TickRecord, pack, topic_for
+from openalgo_ws.bus.conflate import Conflator
+from openalgo_ws.bus.intake import Intake
+from openalgo_ws.bus.interface import Bus, Message, Receive
+from openalgo_ws.bus.records import TickRecord
 
 __all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus"]
 
@@ -54,10 +56,11 @@ class ZmqBus:
         receive: Receive,
         *,
         batch: int = 256,
+        mark: int = 4096,
         high_water_mark: int = 20_000,
     ) -> Subscriber:
-        """A SUB socket for all topics. zmq.ZMQError if an address can't be bound."""
-        subscriber = Subscriber(self._factory, receive, batch, high_water_mark)
+        """A SUB socket for all topics; ``mark`` is `Intake`'s. zmq.ZMQError if an address can't be bound."""
+        subscriber = Subscriber(self._factory, receive, batch, mark, high_water_mark)
         subscriber.attach(endpoints)
         return subscriber
 
@@ -69,9 +72,52 @@ class ZmqBus:
         publisher.attach(endpoints)
         return publisher
 
+    def way(
+        self,
+        *,
+        publish: Sequence[BusEndpoint] = (),
+        subscribe: Sequence[BusEndpoint] = (),
+        high_water_mark: int = 10_000,
+    ) -> Bus:
+        """This bus as one way between these addresses; a process that has one end only leaves the
+        other out."""
+        return _Way(self, publish, subscribe, high_water_mark)
+
     def shutdown(self) -> None:
         """Close every socket and the context."""
         self._factory.shutdown()
+
+
+class _Way:
+    def __init__(
+        self,
+        bus: ZmqBus,
+        publish: Sequence[BusEndpoint],
+        subscribe: Sequence[BusEndpoint],
+        high_water_mark: int,
+    ) -> None:
+        self._bus = bus
+        self._publish = publish
+        self._subscribe = subscribe
+        self._high_water_mark = high_water_mark
+        self._made: list[_Socket] = []
+
+    def publisher(self) -> Publisher:
+        publisher = self._bus.publisher(self._publish, high_water_mark=self._high_water_mark)
+        self._made.append(publisher)
+        return publisher
+
+    def subscriber(self, receive: Receive, *, batch: int = 256, mark: int = 4096) -> Subscriber:
+        subscriber = self._bus.subscriber(
+            self._subscribe, receive, batch=batch, mark=mark, high_water_mark=self._high_water_mark
+        )
+        self._made.append(subscriber)
+        return subscriber
+
+    def shutdown(self) -> None:
+        for one in self._made:
+            one.close()
+        self._made.clear()
 
 
 class _Socket(ZmqConnection):  # type: ignore[misc]
@@ -111,6 +157,10 @@ class _Socket(ZmqConnection):  # type: ignore[misc]
             self._again = None
         super().shutdown()
 
+    def close(self) -> None:
+        """The same, as `openalgo_ws.bus.interface` calls it."""
+        self.shutdown()
+
 
 class Subscriber(_Socket):
     """Receives all topics and hands them on in batches of at most ``batch`` messages a turn.
@@ -125,9 +175,14 @@ class Subscriber(_Socket):
         factory: ZmqFactory,
         receive: Receive,
         batch: int,
+        mark: int,
         high_water_mark: int,
     ) -> None:
-        self.intake = Intake(receive, self._go_on, batch=batch)
+        self.intake = Intake(receive, self._go_on, batch=batch, mark=mark)
+        #: Messages that did not have two frames.
+        self.malformed = 0
+        #: A SUB socket is not told what a publisher had no room for; ours have room, or conflate.
+        self.lost = 0
         super().__init__(factory, high_water_mark)
         self.socket.setsockopt(zmq.SUBSCRIBE, b"")
 
@@ -157,6 +212,7 @@ class Subscriber(_Socket):
                 if payload[:1] != b"{":
                     while payload[:1] != b"{" and self.socket.getsockopt(zmq.RCVMORE):
                         append((topic, b""))
+                        self.malformed += 1
                         topic, payload = payload, recv(_NOBLOCK)
                     weight += len(payload)
                     if weight > _BYTES:
@@ -167,8 +223,23 @@ class Subscriber(_Socket):
             # Empty, and the edge-triggered descriptor will tell of the next message.
             if topic is not None:
                 append((topic, b""))
+                self.malformed += 1
             return False
         return True
+
+    @property
+    def received(self) -> int:
+        """Messages that were read."""
+        return self.intake.messages
+
+    @property
+    def conflated(self) -> int:
+        """Ticks that a newer one replaced while the receiver was busy."""
+        return self.intake.conflated
+
+    def backlog(self) -> int:
+        """What has been read and waits for the receiver; ZeroMQ does not tell what it holds itself."""
+        return self.intake.backlog()
 
     def _go_on(self) -> None:
         """The receiver has time again. What came meanwhile has used up the descriptor's edge."""
@@ -177,44 +248,43 @@ class Subscriber(_Socket):
 
 
 class Publisher(_Socket):
-    """Publishes ticks and orders; implements `openalgo_ws.bus.records.TickSink`.
+    """Publishes ticks and orders; implements `openalgo_ws.bus.interface.BusPublisher`.
 
-    Ticks published in one reactor turn travel as one message per feed. When the subscriber is too
-    slow and the queue is full (XPUB_NODROP makes that visible), the latest record per instrument
-    is kept and sent when there is room; ``conflated`` counts those that a newer one replaced.
+    Ticks published in one reactor turn travel as one message per feed. When a subscriber is too
+    slow and its queue is full (XPUB_NODROP makes that visible), the latest record per instrument
+    is kept and sent when there is room.
     """
 
     socketType = zmq.PUB
 
     def __init__(self, factory: ZmqFactory, high_water_mark: int, batch: int) -> None:
-        self._batch = batch
-        self._fresh: dict[str, list[TickRecord]] = {}
-        self._waiting: dict[str, dict[tuple[str, str], TickRecord]] = {}
-        self._updates: dict[tuple[bytes, bytes], None] = {}
-        self._update_limit = high_water_mark
-        self.conflated = 0
-        self.dropped_updates = 0
+        self._queue = Conflator(self._sent, batch=batch, updates=high_water_mark)
         super().__init__(factory, high_water_mark)
         self.socket.setsockopt(zmq.XPUB_NODROP, 1)
 
+    @property
+    def published(self) -> int:
+        """Ticks and order updates published."""
+        return self._queue.published
+
+    @property
+    def conflated(self) -> int:
+        """Ticks that a newer one replaced while they waited for room."""
+        return self._queue.conflated
+
+    @property
+    def lost(self) -> int:
+        """Order updates that were dropped because too many waited."""
+        return self._queue.lost
+
     def publish(self, feed: str, record: TickRecord) -> None:
         """Publish one tick with the others of this turn."""
-        fresh = self._fresh.get(feed)
-        if fresh is None:
-            self._fresh[feed] = [record]
+        if self.factory is not None and self._queue.add(feed, record):
             self._later(0, self._flush)
-        else:
-            fresh.append(record)
 
     def publish_order(self, broker: str, user: str, update: dict[str, object]) -> None:
         """Publish an order update under the platform's own topic ``<BROKER>_<user>_orders``."""
-        topic = f"{broker.upper()}_{user}_orders".encode()
-        payload = msgspec.json.encode(update)
-        if self._updates or not self._sent((topic, payload)):
-            self._updates[(topic, payload)] = None
-            if len(self._updates) > self._update_limit:
-                del self._updates[next(iter(self._updates))]
-                self.dropped_updates += 1
+        if self.factory is not None and not self._queue.add_order(broker, user, update):
             self._later(0.01, self._flush)
 
     def doRead(self) -> None:
@@ -222,16 +292,21 @@ class Publisher(_Socket):
         if self.factory is None or not self._ready:
             return
         self.socket.getsockopt(zmq.EVENTS)
-        if self._waiting or self._updates:
+        if self._queue.stuck:
             self._flush()
 
     def backlog(self) -> int:
-        """Records that wait for room."""
-        return sum(len(records) for records in self._waiting.values()) + len(self._updates)
+        """Ticks and order updates that wait for room."""
+        return self._queue.backlog()
 
-    def _sent(self, parts: tuple[bytes, bytes]) -> bool:
+    def shutdown(self) -> None:
+        """Close the socket; what waits for room is given up."""
+        self._queue.clear()
+        super().shutdown()
+
+    def _sent(self, topic: bytes, payload: bytes) -> bool:
         try:
-            self.socket.send_multipart(parts, zmq.NOBLOCK)
+            self.socket.send_multipart((topic, payload), zmq.NOBLOCK)
         except zmq.Again:
             return False
         # Sending may consume the descriptor's edge: see libzmq's notes on ZMQ_FD.
@@ -239,41 +314,7 @@ class Publisher(_Socket):
         return True
 
     def _flush(self) -> None:
-        while self._updates:
-            oldest = next(iter(self._updates))
-            if not self._sent(oldest):
-                break
-            del self._updates[oldest]
-        fresh, self._fresh = self._fresh, {}
-        for feed, records in fresh.items():
-            if feed in self._waiting:
-                self._keep(feed, records)
-                continue
-            topic = topic_for(feed)
-            for start in range(0, len(records), self._batch):
-                if not self._sent((topic, pack(records[start : start + self._batch]))):
-                    self._keep(feed, records[start:])
-                    break
-        for feed in list(self._waiting):
-            self._drain(feed)
-        if self._waiting or self._updates:
+        self._queue.flush()
+        if self._queue.stuck:
             # The descriptor usually tells first; this is for an edge that was missed.
             self._later(0.01, self._flush)
-
-    def _keep(self, feed: str, records: Sequence[TickRecord]) -> None:
-        waiting = self._waiting.setdefault(feed, {})
-        before = len(waiting)
-        for record in records:
-            waiting[record.symbol, record.exchange] = record
-        self.conflated += before + len(records) - len(waiting)
-
-    def _drain(self, feed: str) -> None:
-        waiting = self._waiting[feed]
-        topic = topic_for(feed)
-        while waiting:
-            keys = [key for key, _ in zip(waiting, range(self._batch), strict=False)]
-            if not self._sent((topic, pack([waiting[key] for key in keys]))):
-                return
-            for key in keys:
-                del waiting[key]
-        del self._waiting[feed]

@@ -1,0 +1,92 @@
+"""The buses that the contract is held against. A further bus is one more class in `RIGS`.
+
+A rig makes one bus of its kind with a bound so small that tests reach it, and can do to it what no
+user of the interface can: send it rubbish, and take its publisher away.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from openalgo_ws.bus.interface import Bus, BusPublisher
+from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
+from tests.bus.contract.receiver import until
+
+
+class Rig(ABC):
+    """One bus. At least ``bound`` messages wait on it before ticks are conflated, and at most ``orders``
+    order updates before they are lost."""
+
+    bound: int
+    orders: int
+
+    def __init__(self, reactor: Any, folder: Path) -> None:
+        self.reactor = reactor
+        self.folder = folder
+
+    @property
+    @abstractmethod
+    def bus(self) -> Bus:
+        """The bus that publisher and subscribers are made from."""
+
+    @abstractmethod
+    async def send_rubbish(self, publisher: BusPublisher) -> int:
+        """Send messages that no publisher of the bus makes; how many a subscriber has to count."""
+
+    @abstractmethod
+    def replace_publisher(self, publisher: BusPublisher) -> BusPublisher:
+        """End the publisher as if its process had died, and make another in its place."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class ZmqRig(Rig):
+    """ZeroMQ with small high-water marks; the publisher is bound, so that many may subscribe."""
+
+    # Room that has become free is told in halves of the high-water mark.
+    bound = 8
+    orders = 16
+
+    def __init__(self, reactor: Any, folder: Path) -> None:
+        super().__init__(reactor, folder)
+        self._zmq = ZmqBus(reactor)
+        self._context = zmq.Context()
+        address = f"ipc://{folder}/bus"
+        self._outside = f"ipc://{folder}/outside"
+        self._bus = self._zmq.way(
+            publish=[BusEndpoint(address, bind=True)],
+            subscribe=[BusEndpoint(address, bind=False), BusEndpoint(self._outside, bind=False)],
+            high_water_mark=self.orders,
+        )
+
+    @property
+    def bus(self) -> Bus:
+        return self._bus
+
+    async def send_rubbish(self, publisher: BusPublisher) -> int:
+        foreign = self._context.socket(zmq.XPUB)
+        foreign.bind(self._outside)
+        await until(lambda: foreign.poll(0))
+        for _ in range(2):
+            foreign.send_multipart([b"a topic and no payload"])
+            foreign.send_multipart([b"NSE_SBIN_LTP", b'{"ltp":1}'])
+        return 2
+
+    def replace_publisher(self, publisher: BusPublisher) -> BusPublisher:
+        publisher.close()
+        return self._bus.publisher()
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)
+        self._bus.shutdown()
+        self._zmq.shutdown()
+
+
+#: Every bus there is.
+RIGS: list[type[Rig]] = [ZmqRig]
