@@ -7,6 +7,7 @@ should know. No finding holds a secret, but for the pepper that `pepper` suggest
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
@@ -63,6 +64,8 @@ class Grade(Enum):
 
 #: What was found, in one line for people.
 Finding = tuple[Grade, str]
+
+_NO_USERS = (Grade.WARN, "users: there are none; openalgo-ws user add NAME --broker BROKER")
 
 
 def adapters(registry: Registry) -> Iterator[Finding]:
@@ -202,22 +205,54 @@ def pepper(settings: Settings) -> tuple[Vault | None, Finding]:
 
 
 def database(settings: Settings, vault: Vault | None, registry: Registry, now: datetime) -> Iterator[Finding]:
-    """Whether the database can be used, and what a server would find in it. Makes an empty one ready."""
+    """Whether the database can be used, and what a server would find in it. Nothing is written to it."""
     try:
         opened = Database(settings.database_url.reveal())
     except BadDatabaseUrl as error:
         yield Grade.FAIL, f"database: DATABASE_URL: {error}"
         return
+    file = opened.file
+    if file is not None and not file.exists():
+        # Opening it would make it.
+        yield _not_there(file)
+        yield from _empty(settings)
+        return
     try:
-        opened.prepare()
-        yield Grade.OK, f"database: reachable, {'our own' if opened.own else 'an OpenAlgo installation’s'}"
-        if opened.file is not None and opened.file.stat().st_mode & 0o077:
-            yield Grade.WARN, f"database: other users can open it; chmod 600 {opened.file}"
-        yield from opened.call(lambda connection: _content(connection, settings, vault, registry, now))
+        owner = opened.call(_owner)
+        yield Grade.OK, f"database: reachable, {owner or 'empty; the server makes its tables'}"
+        if file is not None and file.stat().st_mode & 0o077:
+            yield Grade.WARN, f"database: other users can open it; chmod 600 {file}"
+        if owner is None:
+            yield from _empty(settings)
+        else:
+            yield from opened.call(lambda connection: _content(connection, settings, vault, registry, now))
     except DatabaseUnavailable as error:
         yield Grade.FAIL, f"database: {error}; check DATABASE_URL"
     finally:
         opened.stop()
+
+
+def _not_there(file: Path) -> Finding:
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        return Grade.FAIL, f"database: there is no folder {folder}; make it or change DATABASE_URL"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Grade.FAIL, f"database: can't write to {folder}; change its owner or DATABASE_URL"
+    return Grade.OK, f"database: {file} is not there yet; the server makes it"
+
+
+def _owner(connection: Connection) -> str | None:
+    """Whose the database is; None if it is empty."""
+    if not inspect(connection).get_table_names():
+        return None
+    return "our own" if is_own(connection) else "an OpenAlgo installation’s"
+
+
+def _empty(settings: Settings) -> Iterator[Finding]:
+    """What is missing where nothing is there."""
+    yield _NO_USERS
+    if settings.feeds == "own":
+        yield Grade.WARN, "symbols: there are none; openalgo-ws symbols update BROKER"
 
 
 def _content(
@@ -240,7 +275,7 @@ def _content(
 
 def _users(connection: Connection, users: list[User], vault: Vault) -> Iterator[Finding]:
     if not users:
-        yield Grade.WARN, "users: there are none; openalgo-ws user add NAME --broker BROKER"
+        yield _NO_USERS
         return
     yield Grade.OK, f"users: {len(users)}"
     keys = connection.scalars(select(api_keys.c.api_key_encrypted)).all()
@@ -282,6 +317,9 @@ def _session(
         return Grade.FAIL, f"{who}: this broker may not be used; VALID_BROKERS and adapters allow {known}"
     except AdapterBroken as error:
         return Grade.FAIL, f"{who}: {error}"
+    if not row.auth and not row.feed_token:
+        # Some feeds do with the environment's keys; but what wrote this row did not log anybody in.
+        return Grade.WARN, f"{who} has a session without a token, or with one of another pepper; {again}"
     credentials = adapter.credentials_from(row, settings.broker_environment())
     missing = adapter.missing(credentials)
     if missing:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, text, update
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.schema import auth
 from openalgo_ws.accounts.store import add_user, login
 from openalgo_ws.adapter import MasterRow
 from openalgo_ws.cli import findings, main
@@ -272,6 +273,36 @@ def test_a_database_that_is_away_is_a_failure_without_its_password(run: Run) -> 
     assert "hunter22" not in result.output
 
 
+def test_a_database_that_is_not_there_yet_is_left_to_the_server(run: Run, tmp_path: Path) -> None:
+    result = run()
+
+    assert result.exit_code == 0, result.output
+    assert f"ok   database: {tmp_path}/doctor.db is not there yet" in result.output
+    assert "warn users: there are none" in result.output
+    assert "warn symbols: there are none; openalgo-ws symbols update BROKER" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_can_only_be_made_in_a_folder_that_there_is(run: Run, tmp_path: Path) -> None:
+    result = run(DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/doctor.db")
+
+    assert result.exit_code == 1
+    assert f"fail database: there is no folder {tmp_path}/nowhere" in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_database_stays_empty(tmp_path: Path) -> None:
+    file = tmp_path / "doctor.db"
+    file.touch(0o600)
+
+    assert examined(tmp_path, Vault(PEPPER)) == [
+        "ok database: reachable, empty; the server makes its tables",
+        "warn users: there are none; openalgo-ws user add NAME --broker BROKER",
+        "warn symbols: there are none; openalgo-ws symbols update BROKER",
+    ]
+    assert file.stat().st_size == 0
+
+
 def test_instruments_are_counted_and_missed_by_broker(tmp_path: Path, database: Database) -> None:
     vault = Vault(PEPPER)
     row = MasterRow(symbol="SBIN", brsymbol="SBIN", name="", exchange="NSE", brexchange="NSE", token="779521")
@@ -341,6 +372,27 @@ def test_missing_fields_are_named(tmp_path: Path, database: Database) -> None:
     found = examined(tmp_path, vault)
 
     assert "warn login: asha on zerodha lacks access_token; openalgo-ws login asha --ask" in found
+
+
+@pytest.mark.parametrize("broker", ["zerodha", "motilal", "deltaexchange"])
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_session_without_a_token_is_found(
+    tmp_path: Path, database: Database, broker: str, foreign: bool
+) -> None:
+    vault = Vault(PEPPER)
+    value = Vault(PEPPER[::-1]).encrypt("token-of-asha") if foreign else ""
+
+    def fill(connection: Connection) -> None:
+        add_user(connection, vault, "asha", broker)
+        login(connection, vault, "asha", broker, {"auth": "token-of-asha"})
+        # As a platform leaves it, or an installation whose pepper was changed.
+        connection.execute(update(auth).values(auth=value, feed_token=value))
+
+    database.call(fill)
+
+    (line,) = (line for line in examined(tmp_path, vault) if "login:" in line)
+    assert line.startswith(f"warn login: asha on {broker} has a session without a token")
+    assert line.endswith("; openalgo-ws login asha --ask")
 
 
 def test_a_broker_that_may_not_be_used_is_a_failure(tmp_path: Path, database: Database) -> None:

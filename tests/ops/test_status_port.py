@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,25 @@ async def test_the_names_of_metrics_are_as_prometheus_wants_them(watched: Any) -
             assert all(sample.name.endswith("_total") for sample in family.samples), family.name
         elif family.type == "gauge":
             assert not family.name.endswith(("_total", "_count")), family.name
+
+
+@pytest_twisted.ensureDeferred
+async def test_promtool_finds_nothing_wrong_with_the_metrics(watched: Any, dial: Any) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    one = watched()
+    await dial(one.server, "alice-key")
+    text = (await one.get("/metrics"))[1]
+
+    ran = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30, check=False
+    )
+
+    # Those of the process and of Python are the client library's own.
+    said = [line for line in (ran.stdout + ran.stderr).splitlines() if line.startswith("openalgo_ws_")]
+    assert said == []
+    assert ran.returncode in (0, 3), ran.stderr
 
 
 @pytest_twisted.ensureDeferred
