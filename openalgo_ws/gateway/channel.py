@@ -1,14 +1,18 @@
-"""From a tick to the clients that hold its instrument: lines, forms, channels.
+"""From a tick to the clients that hold its instrument: forms and channels.
 
-A *line* is one instrument of one feed. It has *forms*: the ways in which its ticks are told (mode,
-levels, format, broker label); a tick is encoded and framed once per form. A form has *channels*,
-one per throttle interval; all subscribers of a channel get the same frames at the same times.
+A *line* (`openalgo_ws.gateway.line`) is one instrument of one feed. It has *forms*: the ways in which its
+ticks are told (mode, levels, format, broker label); a tick is encoded and framed once per form. A form
+has *channels*, one per throttle interval; all subscribers of a channel get the same frames at the same
+times.
+
+With thousands of instruments most of what a tick costs is waiting for memory that has left the cache. What
+`Channel.take` needs is therefore in the channel itself, and as little as possible anywhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,7 +20,10 @@ from openalgo_ws.gateway.frames import spliced_text_frame, text_frame
 from openalgo_ws.gateway.ticks import RoutedTick
 from openalgo_ws.tick import Mode
 
-__all__ = ["Channel", "ChannelKey", "Clock", "Encoder", "Form", "Line", "Sink", "Stats"]
+if TYPE_CHECKING:
+    from openalgo_ws.gateway.line import Line
+
+__all__ = ["Channel", "ChannelKey", "Clock", "Encoder", "Form", "Sink", "Stats", "ThrottledChannel"]
 
 
 class ChannelKey(msgspec.Struct, frozen=True):
@@ -56,7 +63,7 @@ class Encoder(Protocol):
 class Clock(Protocol):
     """The part of `ThrottleClock` that a channel uses."""
 
-    def schedule(self, thing: Channel, due: float) -> None: ...  # pragma: no cover
+    def schedule(self, thing: ThrottledChannel, due: float) -> None: ...  # pragma: no cover
 
 
 class Sink(Protocol):
@@ -127,6 +134,12 @@ class Form:
         self._tick: RoutedTick | None = None
         self._frame = b""
 
+    @property
+    def splice(self) -> bytes | None:
+        """What a channel may put before a tick's own bytes by itself: where it is the only one to tell
+        them, as plain text."""
+        return self.head if self._pack is text_frame and len(self.channels) == 1 else None
+
     def frame(self, tick: RoutedTick) -> bytes:
         """The tick as outboxes hold it: a WebSocket frame, or in the binary format a record."""
         if tick is self._tick:
@@ -150,42 +163,37 @@ class Form:
 
 
 class Channel:
-    """A form at one throttle interval: trailing-edge conflation for all its subscribers.
-
-    After a message the next one waits until the interval has passed and then carries the latest
-    tick. A subscriber that joins with a snapshot is *late* until the interval has passed for it as
-    well; what is sent meanwhile reaches it at the end of the window, so nothing is lost.
-    """
+    """A form without throttling: every tick goes to every subscriber."""
 
     __slots__ = (
-        "_clock",
-        "_last",
-        "_missed",
-        "_next_at",
-        "_pending",
-        "_scheduled",
+        "_boxes",
+        "_levels",
+        "_mode",
+        "_stats",
         "behind",
         "form",
         "interval",
         "late",
         "sinks",
+        "splice",
     )
 
-    def __init__(self, form: Form, interval: float, clock: Clock) -> None:
+    def __init__(self, form: Form, interval: float) -> None:
         self.form = form
         self.interval = interval
-        #: sink → its list of frames: what the hot loop appends to.
+        #: sink → its list of frames.
         self.sinks: dict[Sink, list[bytes]] = {}
         #: Sinks that are conflating.
         self.behind: dict[Sink, None] = {}
         #: sink → when it may have its next message.
         self.late: dict[Sink, float] = {}
-        self._clock = clock
-        self._next_at = 0.0
-        self._pending: RoutedTick | None = None
-        self._last: RoutedTick | None = None
-        self._missed = False
-        self._scheduled = False
+        #: The lists in `sinks` where these are all the subscribers; None: look again.
+        self._boxes: tuple[list[bytes], ...] | None = None
+        #: `Form.splice`, kept up to date by the line.
+        self.splice: bytes | None = None
+        self._mode = form.mode
+        self._levels = form.levels
+        self._stats = form.stats
 
     def __bool__(self) -> bool:
         """Whether anybody is subscribed."""
@@ -193,6 +201,7 @@ class Channel:
 
     def add(self, sink: Sink, snapshot_at: float | None) -> None:
         """Subscribe a sink; ``snapshot_at`` is when it was given the last value, if it was."""
+        self._boxes = None
         if self.interval and snapshot_at is not None:
             self.late[sink] = snapshot_at + self.interval
         elif sink.behind:
@@ -202,12 +211,78 @@ class Channel:
 
     def discard(self, sink: Sink) -> None:
         """Unsubscribe a sink."""
+        self._boxes = None
         if self.sinks.pop(sink, None) is None:
             self.behind.pop(sink, None)
             self.late.pop(sink, None)
 
     def settle(self, sink: Sink, now: float) -> bool:
         """Whether the sink is an ordinary subscriber, made one if its time has come."""
+        return True
+
+    def shift(self, sink: Sink) -> None:
+        """A sink began to conflate, or has caught up (``sink.behind`` says which)."""
+        if sink in self.late:
+            return
+        self._boxes = None
+        if sink.behind:
+            if self.sinks.pop(sink, None) is not None:
+                self.behind[sink] = None
+        elif sink in self.behind:
+            del self.behind[sink]
+            self.sinks[sink] = sink.frames
+
+    def take(self, tick: RoutedTick, now: float) -> None:
+        """A new tick."""
+        boxes = self._boxes
+        if boxes is None:
+            self.send(tick, now)
+            return
+        splice = self.splice
+        if splice is not None and tick.mode is self._mode and tick.levels <= self._levels:
+            frame = spliced_text_frame(splice, tick.body)
+            self._stats.encoded += 1
+        else:
+            frame = self.form.frame(tick)
+        for frames in boxes:
+            frames.append(frame)
+        self._stats.touched.append(self)
+
+    def send(self, tick: RoutedTick, now: float) -> None:
+        """Tell a tick now, to those who keep up and to those who don't."""
+        sinks = self.sinks
+        if sinks:
+            frame = self.form.frame(tick)
+            for frames in sinks.values():
+                frames.append(frame)
+            self._stats.touched.append(self)
+        if self.behind:
+            for sink in self.behind:
+                sink.keep(self, tick)
+        elif not self.late:
+            self._boxes = tuple(sinks.values())
+
+
+class ThrottledChannel(Channel):
+    """A form at one throttle interval: trailing-edge conflation for all its subscribers.
+
+    After a message the next one waits until the interval has passed and then carries the latest
+    tick. A subscriber that joins with a snapshot is *late* until the interval has passed for it as
+    well; what is sent meanwhile reaches it at the end of the window, so nothing is lost.
+    """
+
+    __slots__ = ("_clock", "_last", "_missed", "_next_at", "_pending", "_scheduled")
+
+    def __init__(self, form: Form, interval: float, clock: Clock) -> None:
+        super().__init__(form, interval)
+        self._clock = clock
+        self._next_at = 0.0
+        self._pending: RoutedTick | None = None
+        self._last: RoutedTick | None = None
+        self._missed = False
+        self._scheduled = False
+
+    def settle(self, sink: Sink, now: float) -> bool:
         due = self.late.get(sink)
         if due is None:
             return True
@@ -217,19 +292,8 @@ class Channel:
         self.add(sink, None)
         return True
 
-    def shift(self, sink: Sink) -> None:
-        """A sink began to conflate, or has caught up (``sink.behind`` says which)."""
-        if sink in self.late:
-            return
-        if sink.behind:
-            if self.sinks.pop(sink, None) is not None:
-                self.behind[sink] = None
-        elif sink in self.behind:
-            del self.behind[sink]
-            self.sinks[sink] = sink.frames
-
-    def offer(self, tick: RoutedTick, now: float) -> None:
-        """A new tick of a throttled channel: tell it now, or when the window ends."""
+    def take(self, tick: RoutedTick, now: float) -> None:
+        """A new tick: tell it now, or when the window ends."""
         if now >= self._next_at:
             if self._pending is not None:
                 # The window's end has come but the clock has not yet told: this one is newer.
@@ -275,18 +339,10 @@ class Channel:
             self._clock.schedule(self, due)
 
     def send(self, tick: RoutedTick, now: float) -> None:
-        """Tell a tick now."""
+        """Tell a tick now, and to latecomers if their time has come."""
         if self.late:
             self._admit(tick, now)
-        sinks = self.sinks
-        if sinks:
-            frame = self.form.frame(tick)
-            for frames in sinks.values():
-                frames.append(frame)
-            self.form.stats.touched.append(self)
-        if self.behind:
-            for sink in self.behind:
-                sink.keep(self, tick)
+        super().send(tick, now)
 
     def _admit(self, tick: RoutedTick, now: float) -> None:
         """Let in the latecomers whose time has come; the others miss this tick for now."""
@@ -305,77 +361,4 @@ class Channel:
             sink.keep(self, tick)
         else:
             sink.frames.append(self.form.frame(tick))
-            self.form.stats.touched.append(self)
-
-
-class Line:
-    """One instrument of one feed: its channels by mode, and its last values.
-
-    ``id`` stands for symbol and exchange in binary records, whatever the feed.
-    """
-
-    __slots__ = ("_forms", "_last", "_offers", "_serial", "exchange", "feed", "id", "symbol")
-
-    def __init__(self, feed: str, symbol: str, exchange: str, id: int) -> None:
-        self.feed = feed
-        self.symbol = symbol
-        self.exchange = exchange
-        self.id = id
-        #: By mode: the `offer` of each channel that such a tick serves.
-        self._offers: tuple[tuple[Callable[[RoutedTick, float], None], ...], ...] = ((), (), (), ())
-        self._forms: dict[ChannelKey, Form] = {}
-        self._serial = 0
-        #: The last tick of each mode, with its place in the order of arrival.
-        self._last: list[tuple[int, RoutedTick] | None] = [None, None, None, None]
-
-    def __bool__(self) -> bool:
-        """Whether anybody holds anything of this instrument."""
-        return bool(self._forms)
-
-    @property
-    def ticks(self) -> int:
-        """How many ticks have come since the line was made."""
-        return self._serial
-
-    def feed_tick(self, tick: RoutedTick, now: float) -> None:
-        """A tick has come: remember it and offer it to every channel it can serve."""
-        self._serial = serial = self._serial + 1
-        mode = tick.mode
-        self._last[mode] = (serial, tick)
-        for offer in self._offers[mode]:
-            offer(tick, now)
-
-    def last(self, mode: Mode) -> RoutedTick | None:
-        """The newest tick that can serve a mode."""
-        known = [last for last in self._last[mode:] if last is not None]
-        return max(known, key=lambda last: last[0])[1] if known else None
-
-    def channel(self, key: ChannelKey, encoder: Encoder, stats: Stats, clock: Clock) -> Channel:
-        """The channel of that key, made if it isn't there."""
-        form_key = msgspec.structs.replace(key, interval=0.0)
-        form = self._forms.get(form_key)
-        if form is None:
-            form = self._forms[form_key] = Form(self, key, encoder, stats)
-        channel = form.channels.get(key.interval)
-        if channel is None:
-            channel = form.channels[key.interval] = Channel(form, key.interval, clock)
-            self._index()
-        return channel
-
-    def prune(self, channel: Channel) -> None:
-        """Take a channel out that has no subscriber left."""
-        form = channel.form
-        if channel or form.channels.get(channel.interval) is not channel:
-            return
-        del form.channels[channel.interval]
-        if not form.channels:
-            self._forms = {key: kept for key, kept in self._forms.items() if kept is not form}
-        self._index()
-
-    def _index(self) -> None:
-        channels = [channel for form in self._forms.values() for channel in form.channels.values()]
-        self._offers = tuple(
-            # Where nothing is throttled there is nothing to decide.
-            tuple(one.offer if one.interval else one.send for one in channels if one.form.mode <= mode)
-            for mode in range(4)
-        )
+            self._stats.touched.append(self)

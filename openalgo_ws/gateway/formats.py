@@ -15,8 +15,9 @@ import msgspec
 
 from openalgo_ws.encoding.binary import BinaryMarketDataBatch
 from openalgo_ws.encoding.exact import record_of
-from openalgo_ws.gateway.channel import Encoder, Form, Line
+from openalgo_ws.gateway.channel import Encoder, Form
 from openalgo_ws.gateway.frames import binary_frame, deflated_text_frame, text_frame
+from openalgo_ws.gateway.line import Line
 from openalgo_ws.gateway.ticks import RoutedTick
 
 __all__ = ["BINARY", "ENCODERS", "FLAT", "FORMATS", "OPENALGO", "Binary", "Flat", "OpenAlgo", "iso_ist"]

@@ -10,8 +10,8 @@ __all__ = ["OP_BINARY", "OP_TEXT", "binary_frame", "deflated_text_frame", "splic
 OP_TEXT = 0x1
 OP_BINARY = 0x2
 _RSV1 = 0x40
-#: What a text message begins with whose length takes 16 bits.
-_TEXT_16 = bytes((0x80 | OP_TEXT, 126))
+#: Below this length the headers of text messages are ready.
+_USUAL = 4096
 
 #: Copying a compressor is cheaper than making one. Level 1: ticks gain little from more.
 _fresh_compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -29,9 +29,8 @@ def text_frame(payload: bytes) -> bytes:
 def spliced_text_frame(head: bytes, data: bytes) -> bytes:
     """``text_frame(head + data + b"}")``, with one copy of the bytes."""
     size = len(head) + len(data) + 1
-    if 125 < size < 65536:
-        return b"".join((_TEXT_16, size.to_bytes(2), head, data, b"}"))
-    return b"".join((_header(0x80 | OP_TEXT, size), head, data, b"}"))
+    header = _TEXT[size] if size < _USUAL else _header(0x80 | OP_TEXT, size)
+    return _joined((header, head, data, b"}"))
 
 
 def binary_frame(payload: bytes) -> bytes:
@@ -58,3 +57,7 @@ def _header(first: int, length: int) -> bytes:
     if length < 65536:
         return _four(first, 126, length)
     return _ten(first, 127, length)
+
+
+_joined = b"".join
+_TEXT = tuple(_header(0x80 | OP_TEXT, size) for size in range(_USUAL))

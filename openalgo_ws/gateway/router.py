@@ -19,11 +19,11 @@ from twisted.logger import Logger
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import TICKS_PREFIX, tag_of, unpack
 from openalgo_ws.bus.topics import market_topics, parse_market_topic
-from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Line, Stats
+from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Stats
 from openalgo_ws.gateway.ids import Ids
+from openalgo_ws.gateway.line import Line, Source
 from openalgo_ws.gateway.outbox import Outbox
 from openalgo_ws.gateway.throttle import ThrottleClock
-from openalgo_ws.gateway.ticks import read_foreign
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
 
@@ -84,7 +84,9 @@ class Router:
         self._clock = ThrottleClock(reactor, self.flush)
         self._own: dict[str, dict[tuple[str, str], Line]] = {}
         self._ids = Ids()
-        self._foreign: dict[bytes, tuple[Line, Mode]] = {}
+        self._foreign: dict[bytes, Source] = {}
+        #: Counts ticks that somebody may want, in their order.
+        self._serial = 0
         #: Topics of ticks that nobody wanted when they came.
         self._market: set[bytes] = set()
         self._outboxes: dict[ClientWriter, Outbox] = {}
@@ -112,18 +114,22 @@ class Router:
         foreign = self._foreign
         read = 0
         for topic, payload in messages:
-            wanted = foreign.get(topic)
-            if wanted is None:
+            source = foreign.get(topic)
+            if source is None:
                 self._other(topic, payload, now)
                 continue
-            line, mode = wanted
             read += 1
             try:
-                tick = read_foreign(payload, mode, wall_ms)
+                tick = source.read(payload, wall_ms)
             except (ValueError, RecursionError):
                 self._malformed(now, "a payload that is not a JSON object with a finite ltp")
                 continue
-            line.feed_tick(tick, now)
+            # Written out here and for our own feeds: a call costs as much as all of it.
+            self._serial = source.serial = self._serial + 1
+            source.ticks += 1
+            source.last = tick
+            for channel in source.channels:
+                channel.take(tick, now)
         self.bus_stats.messages += len(messages)
         self.bus_stats.ticks += read
         self.flush()
@@ -167,8 +173,13 @@ class Router:
             line = lines.get((record.symbol, record.exchange))
             if line is None:
                 stats.unwanted += 1
-            else:
-                line.feed_tick(record, now)
+                continue
+            source = line.sources[record.mode]
+            self._serial = source.serial = self._serial + 1
+            source.ticks += 1
+            source.last = record
+            for channel in source.channels:
+                channel.take(record, now)
 
     def malformed(self, what: str) -> None:
         """Count a bus message that could not be used; logged at most once a second."""
@@ -238,7 +249,7 @@ class Router:
             return
         if len(touched) == 1:
             outboxes: Iterable[Any] = list(touched[0].sinks)
-        elif sum(len(channel.sinks) for channel in touched) < len(self._outboxes):
+        elif len(touched) < len(self._outboxes) and self._few(touched):
             outboxes = {sink for channel in touched for sink in channel.sinks}
         else:
             # More frames than clients: looking at every outbox once is the shorter way.
@@ -247,6 +258,10 @@ class Router:
         self._unwritten.update(dict.fromkeys(outboxes))
         if self._write_call is None:
             self._write()
+
+    def _few(self, touched: Sequence[Channel]) -> bool:
+        """Whether fewer frames are to be delivered than there are clients."""
+        return sum(len(channel.sinks) for channel in touched) < len(self._outboxes)
 
     def _write(self) -> None:
         """Write to clients until all have everything, or for a slice of time; then go on next turn."""
@@ -285,7 +300,7 @@ class Router:
             lines[symbol, exchange] = line
             if feed == UNTAGGED:
                 for topic, mode in market_topics(exchange, symbol):
-                    self._foreign[topic] = (line, mode)
+                    self._foreign[topic] = line.sources[mode]
         self._idle.pop(line, None)
         return line
 

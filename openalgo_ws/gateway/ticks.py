@@ -5,6 +5,7 @@ Both know their mode and can give the ``data`` object of their own and of every 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -12,13 +13,16 @@ import msgspec
 from openalgo_ws.encoding.trim import cut_book
 from openalgo_ws.tick import Mode
 
-__all__ = ["ForeignTick", "RoutedTick", "read_foreign"]
+__all__ = ["ForeignTick", "RoutedTick", "read_foreign", "reader_of"]
 
 
 class RoutedTick(Protocol):
-    """What the router needs of a tick."""
+    """What the router needs of a tick: ``body`` is its whole ``data`` object as JSON, ``levels`` the
+    depth of the book in it."""
 
     mode: Mode
+    levels: int
+    body: bytes
 
     def data(self, mode: Mode, levels: int) -> bytes:
         """The ``data`` object for a mode no richer than the tick's own, as JSON; a book is cut to
@@ -97,15 +101,13 @@ class ForeignTick(msgspec.Struct, gc=False, eq=False):
     """
 
     mode: Mode
-    payload: bytes
+    body: bytes
     levels: int = 0
 
     def data(self, mode: Mode, levels: int) -> bytes:
         if mode is not self.mode:
-            return _derived(self.payload, mode)
-        if self.levels > levels and mode is _DEPTH:
-            return cut_book(self.payload, levels)
-        return self.payload
+            return _derived(self.body, mode)
+        return cut_book(self.body, levels) if self.levels > levels else self.body
 
 
 def read_foreign(payload: bytes, mode: Mode, now_ms: int) -> ForeignTick:
@@ -114,27 +116,55 @@ def read_foreign(payload: bytes, mode: Mode, now_ms: int) -> ForeignTick:
     ``now_ms`` becomes its timestamp if it has none. ValueError (or a msgspec error, which is one)
     if it is not so.
     """
-    levels = 0
-    checked: _Checked
-    if mode is _DEPTH:
-        try:
-            with_book = checked = _check_with_book(payload)
-        except msgspec.ValidationError:
-            # A publisher's own idea of a book is passed on as it came, if the rest is right.
-            checked = _check(payload)
-        else:
-            book = with_book.depth
-            if book is not None:
-                levels = max(len(book.buy), len(book.sell))
-    else:
+    return reader_of(mode)(payload, now_ms)
+
+
+def reader_of(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
+    """`read_foreign` for one mode."""
+    return _READERS[mode]
+
+
+def _plain_reader(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
+    def read(payload: bytes, now_ms: int) -> ForeignTick:
         checked = _check(payload)
+        if not _MINUS_INFINITY < checked.ltp < _INFINITY:
+            raise ValueError("ltp is not finite")
+        if not payload.isascii():
+            payload.decode()
+        if checked.timestamp is _UNSET:
+            payload = _stamped(payload, now_ms)
+        return ForeignTick(mode, payload)
+
+    return read
+
+
+def _read_depth(payload: bytes, now_ms: int) -> ForeignTick:
+    try:
+        checked = _check_with_book(payload)
+    except msgspec.ValidationError:
+        # A publisher's own idea of a book is passed on as it came, if the rest is right.
+        return _read_bookless(payload, now_ms)
     if not _MINUS_INFINITY < checked.ltp < _INFINITY:
         raise ValueError("ltp is not finite")
     if not payload.isascii():
         payload.decode()
     if checked.timestamp is _UNSET:
-        payload = payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
-    return ForeignTick(mode, payload, levels)
+        payload = _stamped(payload, now_ms)
+    levels = 0
+    book = checked.depth
+    if book is not None:
+        levels = len(book.buy)
+        if len(book.sell) > levels:
+            levels = len(book.sell)
+    return ForeignTick(_DEPTH, payload, levels)
+
+
+def _stamped(payload: bytes, now_ms: int) -> bytes:
+    return payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
+
+
+_read_bookless = _plain_reader(_DEPTH)
+_READERS = {Mode.LTP: _plain_reader(Mode.LTP), Mode.QUOTE: _plain_reader(Mode.QUOTE), _DEPTH: _read_depth}
 
 
 def _derived(payload: bytes, mode: Mode) -> bytes:

@@ -8,7 +8,7 @@ from heapq import nlargest
 import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from openalgo_ws.gateway.channel import Line
+from openalgo_ws.gateway.line import Line
 from openalgo_ws.ops.probe import FEED as PROBE
 
 __all__ = ["Busiest", "Rate"]
