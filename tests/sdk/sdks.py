@@ -11,6 +11,7 @@ LTP = frozenset({"ltp"})
 QUOTE = LTP | {"open", "high", "low", "close", "volume", "last_trade_quantity", "avg_trade_price"}
 TOTALS = QUOTE | {"total_buy_quantity", "total_sell_quantity"}
 BOOK = frozenset({"buy", "sell"})
+CRYPTO = LTP | {"open", "high", "low", "oi", "last_trade_quantity", "upper_circuit", "lower_circuit"}
 XTS = {"ltp": LTP | {"last_trade_quantity"}, "quote": TOTALS, "depth5": TOTALS | BOOK}
 #: Those that have JSON events.
 XTS_BROKERS = {
@@ -70,6 +71,7 @@ SDKS = [
         },
     ),
     Sdk("angel", "angel", {"depth20": BOOK}, exchanges=("NSE",)),
+    Sdk("deltaexchange", "deltaexchange", {"quote": CRYPTO, "depth15": CRYPTO | BOOK}, ("CRYPTO",)),
     Sdk("dhan", "dhan", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
     Sdk("dhan_depth", "dhan", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
     Sdk("dhan_depth", "dhan", {"depth200": BOOK}, exchanges=("NSE",), most=1),
@@ -164,6 +166,7 @@ DISTRIBUTIONS = {
     "angel": "smartapi-python",
     "arrow": "pyarrow-client",
     "definedge": "pyintegrate",
+    "deltaexchange": "delta-rest-ws",
     "dhan": "dhanhq",
     "firstock": "firstock",
     "fivepaisa": "py5paisa",

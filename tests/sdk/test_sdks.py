@@ -82,7 +82,7 @@ class Rig:
         adapter: Adapter = importlib.import_module(f"openalgo_adapters.{sdk.broker}").adapter
         assert adapter.simulator is not None
         environment = SimulatedEnvironment(reactor, start=time() - reactor.seconds(), seed=1)
-        listings = localise(universe(400, environment.today()), adapter)
+        listings = localise(universe(400, environment.today(), adapter.exchanges), adapter)
         self.modes = dict(self._chosen((one.instrument for one in listings), sdk))
         self.names = {f"{one.exchange}:{one.symbol}": one for one in self.modes}
         chosen = [one for one in listings if one.instrument in self.modes]
