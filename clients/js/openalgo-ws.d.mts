@@ -56,11 +56,15 @@ export interface Message {
   [field: string]: unknown;
 }
 
+/** Where a client is: "connected" includes the authentication. */
+export type Status = "closed" | "connecting" | "connected" | "reconnecting" | "refused";
+
 /** The answer for one symbol of a subscribe request. */
 export interface Subscription extends Message {
   symbol: string;
   exchange: string;
   status: string;
+  mode: Mode;
 }
 
 export interface Problem extends Message {
@@ -70,11 +74,12 @@ export interface Problem extends Message {
 
 /** What the listeners of each event are given. */
 export interface Events {
+  status: { status: Status };
   open: Record<string, never>;
   authenticated: { user_id: string; broker: string };
   refused: { code: string; message: string };
   subscribed: Subscription;
-  failed: Subscription;
+  failed: Subscription & { code: string; message: string };
   tick: Tick;
   notice: Message;
   order: Message;
@@ -106,6 +111,8 @@ export interface Options {
   backoffMs?: [first: number, most: number];
   /** Milliseconds of silence until the server is asked; 15000 unless given. */
   pingMs?: number;
+  /** Milliseconds that a request waits for its reply; 10000 unless given. */
+  requestTimeoutMs?: number;
   /** A class to be used instead of the global WebSocket. */
   WebSocket?: new (url: string) => SocketLike;
 }
@@ -113,21 +120,41 @@ export interface Options {
 /** The records of a binary message. Throws a RangeError for what is no message of this format. */
 export function decode(buffer: ArrayBuffer): BinaryRecord[];
 
+/** "nse:SBIN" → "NSE:SBIN"; a TypeError for what is not of the form EXCHANGE:SYMBOL. */
+export function parseSymbol(text: string): string;
+
+/** A request that failed: `code` is one of the protocol's, "TIMEOUT" or "NOT_CONNECTED". */
+export class OpenAlgoError extends Error {
+  constructor(code: string, message: string);
+  code: string;
+}
+
 /** One client: holds what is subscribed, over as many connections as it takes. */
 export class OpenAlgoClient {
   constructor(url: string, options?: Options);
-  /** Calls `listener` with each event of that name; the result is called to end that. */
+  /**
+   * Calls `listener` with each event of that name; the result is called to end that. An exception in a
+   * listener is reported as an uncaught one and keeps nothing from the others.
+   */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => boolean;
   /** Makes a connection, and keeps making one until `close`. */
   connect(): void;
   /** Ends the connection for good (until the next `connect`). */
   close(): void;
+  get status(): Status;
   /** Whether the present connection is through its authentication. */
   get authenticated(): boolean;
-  /** Holds symbols ("NSE:RELIANCE") in a mode ("Quote" unless given). */
-  subscribe(symbols: string[], options?: { mode?: Mode; depth?: number; throttleMs?: number }): void;
-  /** Gives symbols back in a mode, or in all modes. */
-  unsubscribe(symbols: string[], options?: { mode?: Mode }): void;
-  /** Sends any other request of the protocol; false if it can't. */
-  request(request: Message): boolean;
+  /**
+   * Holds symbols ("NSE:RELIANCE") in a mode ("Quote" unless given), over every new connection too. Throws a
+   * TypeError, and holds nothing, if one is malformed.
+   */
+  subscribe(symbols: readonly string[], options?: { mode?: Mode; depth?: number; throttleMs?: number }): void;
+  /** Gives symbols back in a mode, or in all modes; a TypeError as for `subscribe`. */
+  unsubscribe(symbols: readonly string[], options?: { mode?: Mode }): void;
+  /** Asks for the user's order updates ("order" events), over every new connection too. */
+  subscribeOrders(): void;
+  /** Ends `subscribeOrders`. */
+  unsubscribeOrders(): void;
+  /** Sends any other request of the protocol; its reply, or an OpenAlgoError. */
+  request(request: Message, options?: { timeoutMs?: number }): Promise<Message>;
 }

@@ -1,4 +1,4 @@
-// A client of an openalgo-ws server, for browsers and Node (20 or newer), in one file without dependencies.
+// A client of an openalgo-ws server, for browsers and Node (20 or newer), without dependencies.
 //
 //   import { OpenAlgoClient } from "./openalgo-ws.mjs";
 //   const client = new OpenAlgoClient("ws://127.0.0.1:8765", { apiKey, format: "binary" });
@@ -9,125 +9,39 @@
 // A lost connection is made again, and what was subscribed is subscribed again. The ticks of both formats
 // are alike. Protocol: docs/protocol.md.
 
-const MODES = { 1: "LTP", 2: "Quote", 3: "Depth" };
-const ABSENT = -(2n ** 63n);
-const HEADER = 8;
-const FULL = 128;
-const LEVEL = 16;
-const SNAPSHOT = 1;
+import { decode } from "./binary.mjs";
+import { MODES, modeNamed, parseSymbol } from "./symbols.mjs";
+
+export { decode, parseSymbol };
+
+const EVENTS = new Set(
+  "status open authenticated refused subscribed failed tick notice order reply error close".split(" "),
+);
+const FORMATS = { json: "openalgo", binary: "binary" };
+const DEFAULTS = {
+  format: "json",
+  notices: true,
+  backoffMs: [1000, 30000],
+  pingMs: 15000,
+  requestTimeoutMs: 10000,
+};
 
 /** Symbols in one request: a request stays well below the server's limit for a message. */
 const PER_REQUEST = 500;
-/** The powers of ten that are exact; ** need not be. */
-const POWERS = Array.from({ length: 23 }, (_, scale) => Number(`1e${scale}`));
+/** Refusals that asking again can't change. */
+const FINAL = new Set(["SYMBOL_NOT_FOUND", "INVALID_MODE", "INVALID_PARAMETERS"]);
+/** The key was replaced, revoked or not shown in time; too many keys were wrong. */
+const REFUSALS = new Set([4401, 4403]);
+const TOO_MANY = 4429;
 
-/**
- * The records of a binary message, as `[{id, mode, snapshot, data}]`. Throws a RangeError for what is no
- * message of this format. `data` is as in JSON: prices are numbers, times epoch milliseconds.
- */
-export function decode(buffer) {
-  const view = new DataView(buffer);
-  if (view.byteLength < HEADER || view.getUint16(0, true) !== 0x414f || view.getUint8(2) !== 1) {
-    throw new RangeError("not a message of the binary format, version 1");
+/** A request that failed: `code` is one of the protocol's, "TIMEOUT" or "NOT_CONNECTED". */
+export class OpenAlgoError extends Error {
+  name = "OpenAlgoError";
+
+  constructor(code, message) {
+    super(message);
+    this.code = code;
   }
-  const kind = view.getUint8(3);
-  const count = view.getUint16(4, true);
-  const size = view.getUint16(6, true);
-  const fits = { 1: size === 64, 2: size === FULL, 3: size > FULL && (size - FULL) % (2 * LEVEL) === 0 };
-  if (!fits[kind] || view.byteLength !== HEADER + count * size) {
-    throw new RangeError("the size is not that of the records announced");
-  }
-  const records = [];
-  for (let at = HEADER; at < view.byteLength; at += size) records.push(readRecord(view, at, kind, size));
-  return records;
-}
-
-function readRecord(view, at, kind, size) {
-  const mode = view.getUint8(at + 4);
-  const priceScale = view.getUint8(at + 5);
-  const qtyScale = view.getUint8(at + 6);
-  const data = {};
-  const price = (name, offset) => put(data, name, view.getBigInt64(at + offset, true), priceScale);
-  const quantity = (name, offset) => put(data, name, view.getBigInt64(at + offset, true), qtyScale);
-  const time = (name, offset) => {
-    const microseconds = view.getBigUint64(at + offset, true);
-    if (microseconds) data[name] = Number(microseconds) / 1000;
-  };
-  price("ltp", 16);
-  if (kind > 1) time("ltt", 64);
-  time("timestamp", 8);
-  price("open", 24);
-  price("high", 32);
-  price("low", 40);
-  price("close", 48);
-  quantity("volume", 56);
-  if (kind > 1) {
-    quantity("last_trade_quantity", 120);
-    price("avg_trade_price", 72);
-    quantity("total_buy_quantity", 80);
-    quantity("total_sell_quantity", 88);
-    quantity("oi", 96);
-    price("upper_circuit", 104);
-    price("lower_circuit", 112);
-  }
-  if (kind === 3) {
-    const half = (size - FULL) / 2;
-    data.depth = {
-      buy: readSide(view, at + FULL, half, priceScale, qtyScale),
-      sell: readSide(view, at + FULL + half, half, priceScale, qtyScale),
-    };
-  }
-  if (mode > 1) derive(data);
-  return { id: view.getUint32(at, true), mode, snapshot: (view.getUint8(at + 7) & SNAPSHOT) !== 0, data };
-}
-
-function readSide(view, start, length, priceScale, qtyScale) {
-  const levels = [];
-  let known = 0;
-  for (let at = start; at < start + length; at += LEVEL) {
-    const units = view.getBigInt64(at, true);
-    const quantity = view.getUint32(at + 8, true);
-    const orders = view.getUint32(at + 12, true);
-    const level = { price: scaled(units, priceScale), quantity: scaled(BigInt(quantity), qtyScale) };
-    if (orders) level.orders = orders;
-    levels.push(level);
-    // What is all zero at the end of a side is no level.
-    if (units || quantity || orders) known = levels.length;
-  }
-  levels.length = known;
-  return levels;
-}
-
-function put(data, name, units, scale) {
-  if (units !== ABSENT) data[name] = scaled(units, scale);
-}
-
-/** The number that is nearest to units × 10^-scale. */
-function scaled(units, scale) {
-  const number = Number(units);
-  // A quotient of two exact numbers is rounded once; beyond that the decimal text is read.
-  if (scale < POWERS.length && Number.isSafeInteger(number)) return number / POWERS[scale];
-  return Number(`${units}e-${scale}`);
-}
-
-function derive(data) {
-  const book = data.depth;
-  if (book?.buy[0]?.quantity) [data.bid_price, data.bid_size] = [book.buy[0].price, book.buy[0].quantity];
-  if (book?.sell[0]?.quantity) [data.ask_price, data.ask_size] = [book.sell[0].price, book.sell[0].quantity];
-  if (data.close && data.ltp !== undefined) {
-    const change = data.ltp - data.close;
-    data.change = cents(change);
-    data.change_percent = cents((change / data.close) * 100);
-  }
-}
-
-/** Two decimals; a tie goes to the even one, as on the server. */
-function cents(value) {
-  const rounded = Number(value.toFixed(2));
-  // Only an odd number of eighths lies in the middle between two hundredths.
-  if (Math.abs(value * 8) % 2 !== 1) return rounded;
-  const below = Math.floor(Math.abs(value) * 100);
-  return (Math.sign(value) * (below + (below % 2))) / 100;
 }
 
 /** One client: holds what is subscribed, over as many connections as it takes. */
@@ -135,10 +49,14 @@ export class OpenAlgoClient {
   #url;
   #options;
   #socket = null;
+  #status = "closed";
+  /** By event: arrays that are replaced, never changed, so that a listener may end another one. */
   #listeners = new Map();
   #wanted = new Map();
+  #orders = false;
   #names = new Map();
-  #authenticated = false;
+  #waiting = new Map();
+  #lastId = 0;
   #running = false;
   #attempt = 0;
   #retry;
@@ -149,73 +67,116 @@ export class OpenAlgoClient {
    * `url` is `ws://…` or `wss://…`. Options: `apiKey`; `format`, "json" (the default) or "binary";
    * `throttleMs`, the server's default if it is absent; `notices`, true by default; `backoffMs`, the wait
    * before the first and at most before any attempt ([1000, 30000]); `pingMs`, how long a connection may be
-   * silent before the server is asked, and then again before it counts as lost (15000); `WebSocket`, a class
-   * to be used instead of the global one.
+   * silent before the server is asked, and then again before it counts as lost (15000); `requestTimeoutMs`,
+   * how long a request waits for its reply (10000); `WebSocket`, a class to be used instead of the global one.
    *
-   * Events: "open"; "authenticated" {user_id, broker}; "refused" {code, message}, after which there is no
-   * further attempt; "subscribed", "failed" (an entry of the reply each); "tick" {symbol, exchange, mode,
-   * broker, snapshot, data}; "notice" (the feed's state), "order", "reply" (to any other request), "error"
-   * {code, message, …}; "close" {code, reason}.
+   * Events: "status" {status}; "open"; "authenticated" {user_id, broker}; "refused" {code, message}, after
+   * which there is no further attempt; "subscribed", "failed" (an entry of the reply each); "tick" {symbol,
+   * exchange, mode, broker, snapshot, data}; "notice" (the feed's state), "order", "reply" (to anything that
+   * was not asked by `request`), "error" {code, message, …}; "close" {code, reason}.
    */
-  constructor(url, options) {
+  constructor(url, options = {}) {
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
     this.#url = url;
-    this.#options = { format: "json", notices: true, backoffMs: [1000, 30000], pingMs: 15000, ...options };
+    this.#options = { ...DEFAULTS, ...Object.fromEntries(given) };
+    if (!Object.hasOwn(FORMATS, this.#options.format)) {
+      throw new TypeError(`the format must be one of ${Object.keys(FORMATS).join(", ")}`);
+    }
   }
 
-  /** Calls `listener` with each event of that name; the result is called to end that. */
+  /**
+   * Calls `listener` with each event of that name; the result is called to end that. An exception in a
+   * listener is reported as an uncaught one and keeps nothing from the others.
+   */
   on(name, listener) {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners.add(listener));
-    return () => listeners.delete(listener);
+    if (!EVENTS.has(name)) throw new TypeError(`there is no event ${JSON.stringify(name)}`);
+    const entry = { listener };
+    this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), entry]);
+    return () => {
+      const others = this.#listeners.get(name).filter((each) => each !== entry);
+      const ended = others.length < this.#listeners.get(name).length;
+      this.#listeners.set(name, others);
+      return ended;
+    };
   }
 
   /** Makes a connection, and keeps making one until `close`. */
   connect() {
     if (this.#running) return;
-    this.#running = true;
+    this.#attempt = 0;
     this.#dial();
+    this.#running = true;
+    this.#become("connecting");
   }
 
   /** Ends the connection for good (until the next `connect`). */
   close() {
-    this.#running = false;
-    clearTimeout(this.#retry);
-    clearInterval(this.#watch);
-    // A `connect` before the socket has closed must not find the state of the old connection.
-    this.#authenticated = false;
-    this.#names.clear();
-    this.#socket?.close(1000);
+    this.#end("closed", 1000, "");
+  }
+
+  /** "closed", "connecting", "connected" (and authenticated), "reconnecting" or "refused". */
+  get status() {
+    return this.#status;
   }
 
   /** Whether the present connection is through its authentication. */
   get authenticated() {
-    return this.#authenticated;
+    return this.#status === "connected";
   }
 
-  /** Holds symbols ("NSE:RELIANCE") in a mode ("LTP", "Quote", "Depth"), with `depth` levels of the book. */
+  /**
+   * Holds symbols ("NSE:RELIANCE") in a mode ("LTP", "Quote", "Depth"), with `depth` levels of the book, now
+   * and over every new connection, until `unsubscribe`. A symbol may be held in several modes. Throws a
+   * TypeError, and holds nothing, if a symbol or the mode is malformed. What the server refuses comes as
+   * "failed"; it is asked for again at the next connection, unless there is no such symbol.
+   */
   subscribe(symbols, { mode = "Quote", depth = 5, throttleMs = this.#options.throttleMs } = {}) {
-    const throttle = throttleMs === undefined ? {} : { throttle_ms: throttleMs };
-    const request = { action: "subscribe", mode, depth, ...throttle };
-    for (const symbol of symbols) this.#wanted.set(`${mode} ${symbol}`, { symbol, request });
-    if (this.#authenticated) this.#ask(request, symbols);
+    const name = modeNamed(mode);
+    const parsed = [...new Set(Array.from(symbols, parseSymbol))];
+    const wish = { mode: name };
+    if (name === "Depth") wish.depth = depth;
+    if (throttleMs !== undefined) wish.throttle_ms = throttleMs;
+    for (const symbol of parsed) this.#wanted.set(`${name} ${symbol}`, { symbol, wish });
+    if (this.authenticated) this.#subscribe(parsed, wish);
   }
 
-  /** Gives symbols back in a mode, or in all modes. */
+  /** Gives symbols back in a mode, or in all modes; a TypeError as for `subscribe`. */
   unsubscribe(symbols, { mode } = {}) {
-    for (const symbol of symbols) {
-      for (const each of mode ? [mode] : Object.values(MODES)) this.#wanted.delete(`${each} ${symbol}`);
-    }
-    if (this.#authenticated) this.#ask({ action: "unsubscribe", ...(mode ? { mode } : {}) }, symbols);
+    const modes = mode === undefined ? MODES : [modeNamed(mode)];
+    const parsed = [...new Set(Array.from(symbols, parseSymbol))];
+    for (const each of modes) for (const symbol of parsed) this.#wanted.delete(`${each} ${symbol}`);
+    if (!this.authenticated) return;
+    const which = mode === undefined ? {} : { mode: modes[0] };
+    for (const some of batches(parsed)) this.#ask({ action: "unsubscribe", symbols: some, ...which });
   }
 
-  /** Sends any other request of the protocol, such as {action: "subscribe_orders"}; false if it can't. */
-  request(request) {
-    if (this.#authenticated) this.#send(request);
-    return this.#authenticated;
+  /** Asks for the user's order updates ("order" events), now and over every new connection. */
+  subscribeOrders() {
+    this.#orders = true;
+    if (this.authenticated) this.#ask({ action: "subscribe_orders" });
+  }
+
+  /** Ends `subscribeOrders`. */
+  unsubscribeOrders() {
+    this.#orders = false;
+    if (this.authenticated) this.#ask({ action: "unsubscribe_orders" });
+  }
+
+  /**
+   * Sends any other request of the protocol, such as {action: "server_info"}, and resolves to its reply. It
+   * is not repeated over a new connection. Rejects with an OpenAlgoError: the server's, "TIMEOUT" after
+   * `timeoutMs`, or "NOT_CONNECTED" if there is no connection or it is lost meanwhile.
+   */
+  request(request, { timeoutMs } = {}) {
+    return new Promise((resolve, reject) => {
+      if (!this.authenticated) return reject(new OpenAlgoError("NOT_CONNECTED", "there is no connection"));
+      this.#ask(request, { answered: resolve, failed: reject, timeoutMs });
+    });
   }
 
   #dial() {
     const Socket = this.#options.WebSocket ?? globalThis.WebSocket;
+    if (!Socket) throw new TypeError("there is no WebSocket here: give a class as the option WebSocket");
     const socket = (this.#socket = new Socket(this.#url));
     const mine = (handler) => (event) => this.#socket === socket && handler(event);
     socket.binaryType = "arraybuffer";
@@ -228,9 +189,7 @@ export class OpenAlgoClient {
 
   #opened() {
     const { apiKey, notices, format, pingMs } = this.#options;
-    this.#emit("open", {});
-    const name = format === "binary" ? "binary" : "openalgo";
-    this.#send({ action: "authenticate", api_key: apiKey, notices, format: name });
+    this.#send({ action: "authenticate", api_key: apiKey, notices, format: FORMATS[format] });
     // A browser can't send the pings of WebSocket, so a dead line would not be noticed.
     let asked = false;
     this.#heard = false;
@@ -243,6 +202,7 @@ export class OpenAlgoClient {
       }
       this.#heard = false;
     }, pingMs);
+    this.#emit("open", {});
   }
 
   /** Gives a connection up, without waiting for a server that may not be there. */
@@ -253,92 +213,182 @@ export class OpenAlgoClient {
   }
 
   #closed(code, reason) {
+    if (REFUSALS.has(code)) return this.#refuse("AUTHENTICATION_ERROR", reason || `closed with ${code}`, code);
+    this.#forget();
+    const [first, most] = this.#options.backoffMs;
+    const wait = code === TOO_MANY ? most : Math.min(most, first * 2 ** this.#attempt++);
+    // A server that comes back is not to be met by all its clients at once.
+    this.#retry = setTimeout(() => this.#dial(), wait * (0.5 + Math.random() / 2));
+    this.#become("reconnecting");
+    this.#emit("close", { code, reason });
+  }
+
+  #refuse(code, message, closeCode = 1000) {
+    this.#end("refused", closeCode, message, () => this.#emit("refused", { code, message }));
+  }
+
+  #end(status, code, reason, first = () => undefined) {
+    const socket = this.#socket;
+    this.#running = false;
+    clearTimeout(this.#retry);
+    // Whatever the old socket still says is not heard: a `connect` may come before it has closed.
+    this.#forget();
+    socket?.close(1000);
+    this.#become(status);
+    first();
+    if (socket) this.#emit("close", { code, reason });
+  }
+
+  /** What was known of a connection goes with it. */
+  #forget() {
     this.#socket = null;
-    this.#authenticated = false;
     this.#names.clear();
     clearInterval(this.#watch);
-    if (this.#running) {
-      const [first, most] = this.#options.backoffMs;
-      const wait = Math.min(most, first * 2 ** this.#attempt++);
-      // A server that comes back is not to be met by all its clients at once.
-      this.#retry = setTimeout(() => this.#dial(), wait * (0.5 + Math.random() / 2));
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { timer, failed } of waiting) {
+      clearTimeout(timer);
+      failed?.(new OpenAlgoError("NOT_CONNECTED", "the connection was lost"));
     }
-    this.#emit("close", { code, reason });
   }
 
   #received(message) {
     this.#heard = true;
-    let events;
     try {
-      events = typeof message === "string" ? this.#read(JSON.parse(message)) : this.#ticks(decode(message));
+      if (typeof message === "string") this.#read(parse(message));
+      else this.#ticks(decode(message));
     } catch (problem) {
-      events = [["error", { code: "MALFORMED", message: String(problem) }]];
+      this.#emit("error", { code: "MALFORMED", message: String(problem?.message) });
     }
-    for (const [name, event] of events) this.#emit(name, event);
   }
 
   #ticks(records) {
-    return records.map(({ id, mode, snapshot, data }) => {
+    const socket = this.#socket;
+    for (const { id, mode, snapshot, data } of records) {
       const name = this.#names.get(id);
-      if (!name) return ["error", { code: "MALFORMED", message: `an id that was not named: ${id}` }];
-      return ["tick", { ...name, mode, snapshot, data }];
-    });
+      if (name) this.#emit("tick", { ...name, mode, snapshot, data });
+      else this.#emit("error", { code: "MALFORMED", message: `an id that was not named: ${id}` });
+      // A listener may have closed the client.
+      if (this.#socket !== socket) return;
+    }
   }
 
   #read(message) {
     const { type, status } = message;
     if (type === "market_data") {
       const { symbol, exchange, broker, mode, snapshot = false, data } = message;
-      return [["tick", { symbol, exchange, broker, mode, snapshot, data }]];
+      return this.#emit("tick", { symbol, exchange, broker, mode, snapshot, data });
     }
     if (type === "auth") return this.#authentication(message);
-    if (type === "subscribe") return message.subscriptions.map((entry) => this.#subscription(entry));
-    if (type === "feed_status") return [["notice", message]];
-    if (type === "order_update") return [["order", message]];
-    if (type === "unsubscribe" || type === "pong") return [];
-    return [[status === "error" ? "error" : "reply", message]];
+    if (type === "feed_status") return this.#emit("notice", message);
+    if (type === "order_update") return this.#emit("order", message);
+    const waiting = this.#waiting.get(message.request_id);
+    if (waiting) {
+      this.#waiting.delete(message.request_id);
+      clearTimeout(waiting.timer);
+      // An entry of a list may have failed without the request having failed.
+      if (type !== "error") return waiting.answered?.(message);
+      if (waiting.failed) return waiting.failed(new OpenAlgoError(message.code, message.message));
+    }
+    if (type !== "pong") this.#emit(status === "error" ? "error" : "reply", message);
   }
 
   #authentication(message) {
-    if (message.status !== "success") {
+    const { status, code, message: text, user_id, broker } = message;
+    if (status !== "success") {
       // Anything but a wrong key may be right at the next attempt.
-      if (message.code !== "AUTHENTICATION_ERROR") return this.#drop(message.message), [];
-      this.close();
-      return [["refused", { code: message.code, message: message.message }]];
+      return code === "AUTHENTICATION_ERROR" ? this.#refuse(code, text) : this.#drop(text);
     }
-    this.#authenticated = true;
     this.#attempt = 0;
     const groups = new Map();
-    for (const { symbol, request } of this.#wanted.values()) {
-      const key = JSON.stringify(request);
-      if (!groups.has(key)) groups.set(key, { request, symbols: [] });
+    for (const { symbol, wish } of this.#wanted.values()) {
+      const key = JSON.stringify(wish);
+      if (!groups.has(key)) groups.set(key, { wish, symbols: [] });
       groups.get(key).symbols.push(symbol);
     }
-    for (const { request, symbols } of groups.values()) this.#ask(request, symbols);
-    return [["authenticated", { user_id: message.user_id, broker: message.broker }]];
+    for (const { wish, symbols } of groups.values()) this.#subscribe(symbols, wish);
+    if (this.#orders) this.#ask({ action: "subscribe_orders" });
+    // Only now: a listener may subscribe to more, or close the client.
+    this.#become("connected");
+    this.#emit("authenticated", { user_id, broker });
   }
 
-  #subscription(entry) {
-    const { symbol, exchange, broker, status, id } = entry;
+  #subscribe(symbols, wish) {
+    for (const some of batches(symbols)) {
+      const answered = ({ subscriptions }) => {
+        subscriptions.forEach((entry, index) => this.#subscription(entry, some[index], wish));
+      };
+      this.#ask({ action: "subscribe", symbols: some, ...wish }, { answered });
+    }
+  }
+
+  #subscription(entry, asked, wish) {
+    const { symbol, exchange, broker, status, id, code } = entry;
     if (status === "success") {
       if (id !== undefined) this.#names.set(id, { symbol, exchange, broker });
-      return ["subscribed", entry];
+      return this.#emit("subscribed", entry);
     }
-    for (const mode of Object.values(MODES)) this.#wanted.delete(`${mode} ${exchange}:${symbol}`);
-    return ["failed", entry];
+    if (FINAL.has(code)) this.#giveUp(`${wish.mode} ${asked}`, wish);
+    this.#emit("failed", { ...entry, mode: wish.mode });
   }
 
-  #ask(request, symbols) {
-    for (let start = 0; start < symbols.length; start += PER_REQUEST) {
-      this.#send({ ...request, symbols: symbols.slice(start, start + PER_REQUEST) });
-    }
+  /** Forgets what can't be had, unless it was subscribed in another way since. */
+  #giveUp(key, wish) {
+    const held = this.#wanted.get(key);
+    if (held && JSON.stringify(held.wish) === JSON.stringify(wish)) this.#wanted.delete(key);
+  }
+
+  /** Sends a request; without `failed`, that it failed is an "error" event. */
+  #ask(request, { answered, failed, timeoutMs = this.#options.requestTimeoutMs } = {}) {
+    const id = ++this.#lastId;
+    const timer = setTimeout(() => {
+      this.#waiting.delete(id);
+      const { action } = request;
+      const message = `no reply to ${action} within ${timeoutMs} ms`;
+      if (failed) failed(new OpenAlgoError("TIMEOUT", message));
+      else this.#emit("error", { code: "TIMEOUT", message });
+    }, timeoutMs);
+    this.#waiting.set(id, { answered, failed, timer });
+    this.#send({ ...request, request_id: id });
   }
 
   #send(request) {
     this.#socket.send(JSON.stringify(request));
   }
 
+  #become(status) {
+    if (this.#status === status) return;
+    this.#status = status;
+    this.#emit("status", { status });
+  }
+
   #emit(name, event) {
-    for (const listener of this.#listeners.get(name) ?? []) listener(event);
+    for (const { listener } of this.#listeners.get(name) ?? []) {
+      try {
+        listener(event);
+      } catch (problem) {
+        queueMicrotask(() => {
+          throw problem;
+        });
+      }
+    }
+  }
+}
+
+/** JSON's own complaint would quote the message. */
+function parse(text) {
+  let message;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    throw new SyntaxError("the server sent something that is not JSON");
+  }
+  if (message === null || typeof message !== "object") throw new SyntaxError("the server sent no object");
+  return message;
+}
+
+function* batches(symbols) {
+  for (let start = 0; start < symbols.length; start += PER_REQUEST) {
+    yield symbols.slice(start, start + PER_REQUEST);
   }
 }

@@ -55,9 +55,11 @@ def test_what_would_be_published(npm: str) -> None:
     assert {file["path"] for file in package["files"]} == {
         "LICENSE",
         "README.md",
+        "binary.mjs",
         "openalgo-ws.d.mts",
         "openalgo-ws.mjs",
         "package.json",
+        "symbols.mjs",
     }
 
 
