@@ -164,6 +164,7 @@ class HdfcCodec(FeedCodec):
             return None if held is None else _part(held, kind, packet)
         if kind is Kind.ORDER:
             return order_update(packet.order)
+        # (single source: heartbeats. conflict: what a market status is; it is passed over.)
         return Alive() if kind is Kind.HEARTBEAT else None
 
     # The end

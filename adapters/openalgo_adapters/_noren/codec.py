@@ -64,6 +64,7 @@ _ON = {TOUCH: "t", BOOK: "d"}
 _OFF = {TOUCH: "u", BOOK: "ud"}
 
 _LOGIN = frozenset({"ak", "ck", "cf"})
+# hk and h: an answer to a heartbeat, whose time nothing depends on. (conflict: its name.)
 _QUIET = frozenset({"uk", "udk", "ulk", "upk", "ok", "uok", "pk", "hk", "h", "pm", "am", "rm", "ms"})
 
 _NO_QUOTE = [None] * (QUOTE - 1)

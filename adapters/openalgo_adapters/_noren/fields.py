@@ -123,6 +123,7 @@ _FIELDS: dict[str, tuple[int, _Read, bool]] = {
     "tsq": (9, _count, True),
     # Never `toi`, the underlying's total. (conflict: the peer publishes that one.)
     "oi": (10, _count, True),
+    # Not read: cp, ue, le and ord_msg. (single source each: Flattrade.)
     "uc": (11, _price, True),
     "lc": (12, _price, True),
     "ft": (STAMP, _feed_time, True),

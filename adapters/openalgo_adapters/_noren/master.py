@@ -208,6 +208,7 @@ def _parse(row: Row) -> MasterRow | None:
 def _contract(row: Row, segment: str, brsymbol: str, name: str) -> MasterRow | None:
     token = token_of(row)
     expiry = expiry_of(row, "Expiry")
+    # (single source: the first rows of one broker's NFO file hold a token alone.)
     if expiry is None or (segment == "CDS" and int(token) <= _CDS_UNDERLYINGS):
         return None
     right = right_of(row.text("Instrument"), row.text("OptionType"))

@@ -29,6 +29,7 @@ __all__ = ["EQUITY", "from_row", "xts_adapter"]
 EQUITY = ("NSE", "BSE", "NFO", "BFO", "NSE_INDEX", "BSE_INDEX")
 
 #: We ping, and the server tells how often: these are the usual times until it has.
+# (single source: the peer takes 90 s without data in market hours for a stall.)
 _KEEPALIVE = Keepalive(ping_interval=None, heartbeat_interval=25.0, dead_after=30.0, stall_after=90.0)
 #: Subscriptions are counted per app and message code; how many there may be is set by the broker for each
 #: app, and usually fifty. The interval between calls has a single source.

@@ -34,7 +34,8 @@ _COUNT = Struct("<i")
 
 #: (conflict: one table says 2 for what is plain, all else says 0.)
 _PLAIN, _COMPRESSED = (0, 2), 1
-#: Before this version the head has other members. None such has been seen.
+#: Before this version the head has other members. (conflict: three sources have three layouts.) None
+#: such has been seen.
 _VERSION = 4
 #: Known, and of no use here.
 _IGNORED = frozenset({1504, 1505, 1507, 5018})

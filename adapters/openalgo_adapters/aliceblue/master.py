@@ -24,6 +24,8 @@ _URL = "https://v2api.aliceblueonline.com/restpy/static/contract_master/V2/"
 _FILES = ("NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "INDICES")
 _DERIVATIVES = frozenset({"NFO", "BFO", "CDS", "BCD", "MCX"})
 _WITH_INDICES = frozenset({"NSE", "BSE", "MCX"})
+# (single source: the peer strips a leading 999 from the tokens of indices. Not done: they are streamed as
+# they stand.)
 _INDICES = IndexNames.load("openalgo_adapters.aliceblue", otherwise=lambda name: "")
 #: BSE indices whose OpenAlgo symbol does not begin with BSE.
 _BARE = frozenset({"SENSEX", "BANKEX", "SENSEX50"})

@@ -16,8 +16,9 @@ from openalgo_ws.adapter import Adapter, AuthRow, Feed, Keepalive, Limits
 
 __all__ = ["adapter"]
 
-# (conflict: an old page says every 30 s.) The server does not answer pings. It is quiet when the
-# market is: one SDK gives up after 5 s, the peer after 90, which also bears an evening.
+# (conflict: an old page says every 30 s; single source: what comes of not sending it.) The server does
+# not answer pings. It is quiet when the market is: one SDK gives up after 5 s, the peer after 90, which
+# also bears an evening.
 _KEEPALIVE = Keepalive(ping_interval=None, heartbeat_interval=3.0, dead_after=90.0)
 
 

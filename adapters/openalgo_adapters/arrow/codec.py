@@ -48,6 +48,8 @@ _MODE = {Mode.LTP: "ltpc", Mode.QUOTE: "quote", Mode.DEPTH: "full"}
 #: Tokens of one frame. (Nothing is documented: 512 were seen to work, the peer sends 100.)
 _PER_FRAME = 100
 
+# Of each, five bytes and more are passed over: among them the change in percent. (conflict: the
+# documentation calls it a change of price.)
 _SHORTEST = 13
 _QUOTE_FIELDS = "II5xIIQQIIIIQIIQ16x"
 _LTP = Struct(">II5x")

@@ -16,6 +16,7 @@ adapter = xts_adapter(
     name="compositedge",
     title="CompositEdge",
     host=_HOST,
+    # (unverified: whether other segments of the family are offered.)
     exchanges=(*EQUITY, "CDS", "MCX"),
     simulator=BrowserLoginServer,
     orders_login=interactive_login(_HOST, by_browser=True),

@@ -36,6 +36,7 @@ _DERIVATIVES = frozenset({"NFO", "BFO", "CDS", "MCX"})
 _WITH_INDICES = frozenset({"NSE", "BSE", "MCX"})
 #: No price has more decimals than this.
 _MOST_DECIMALS = 9
+# (single source: the peer, for some of the names of BSE.)
 _INDICES = IndexNames.load("openalgo_adapters.definedge", key=squeeze, otherwise=squeeze)
 
 

@@ -298,6 +298,7 @@ class PrivateCodec(PublicCodec):
         stamp = str(int(self._environment.now()))
         secret = self._credentials.get("api_secret", "").encode()
         signature = hmac.new(secret, f"GET{stamp}/live".encode(), hashlib.sha256).hexdigest()
+        # (single source: the time may be off by 5 s.)
         login = {"api-key": self._credentials.get("api_key", ""), "signature": signature, "timestamp": stamp}
         return [*super().opened(), _text({"type": "key-auth", "payload": login})]
 

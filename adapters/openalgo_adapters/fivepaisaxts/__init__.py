@@ -13,6 +13,7 @@ adapter = xts_adapter(
     name="fivepaisaxts",
     title="5paisa (XTS)",
     host=Host(name="xtsmum.5paisa.com", second_login=BINARY),
+    # (unverified: whether other segments of the family are offered.)
     exchanges=EQUITY,
     simulator=XtsServer,
 )

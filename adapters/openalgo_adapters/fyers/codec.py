@@ -179,6 +179,7 @@ class FyersCodec(HsmCodec):
         return offset
 
     def other(self, kind: int, data: bytes) -> list[Event]:
+        # (unconfirmed: a ping may be answered by its own type.)
         if kind in (_PING, _MASTER):
             return [Alive()]
         if kind == _MESSAGE:

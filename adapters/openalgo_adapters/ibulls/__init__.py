@@ -23,6 +23,7 @@ adapter = xts_adapter(
     title="Indiabulls Securities",
     host=Host(name="xts.ibullssecurities.com", rest=BINARY, socket=JSON),
     # (conflict: the peer has currency in one of its tables, and no file of it.)
+    # (unverified: whether other segments of the family are offered.)
     exchanges=(*EQUITY, "MCX"),
     simulator=IbullsServer,
 )

@@ -13,6 +13,7 @@ adapter = xts_adapter(
     name="iifl",
     title="IIFL Securities",
     host=Host(name="ttblaze.iifl.com"),
+    # (unverified: whether other segments of the family are offered.)
     exchanges=(*EQUITY, "CDS", "MCX"),
     simulator=XtsServer,
 )

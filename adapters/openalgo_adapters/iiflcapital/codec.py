@@ -93,6 +93,7 @@ class Bridge(FeedCodec):
     def opened(self) -> list[Send]:
         session = self._credentials.get("user_session", "")
         password = f"OPENID~~{session}~"
+        # (single source: version 3.1.1 alone is taken.)
         return [connect(self._client, user_name(session), password, keep_alive=_KEEP_ALIVE)]
 
     def heartbeat(self) -> Send:

@@ -90,6 +90,7 @@ class PriceCodec(FeedCodec):
 
     def dial(self) -> Dial:
         return Dial(
+            # (unconfirmed: how a bad token is refused here. HTTP 401 and 403 are taken for it.)
             url="wss://ws-prices.indstocks.com/api/v1/ws/prices",
             # Without "Bearer".
             headers={"Authorization": self._token},

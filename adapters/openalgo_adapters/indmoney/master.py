@@ -12,6 +12,7 @@ from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
 
+# (conflict: examples of the documentation have other ids of indices than its file.)
 _INDEX_NAMES = IndexNames.load("openalgo_adapters.indmoney")
 _DERIVATIVES = {"NSE": "NFO", "BSE": "BFO"}
 _TICK = 0.05

@@ -27,6 +27,7 @@ adapter = xts_adapter(
     name="jainamxts",
     title="Jainam",
     host=_HOST,
+    # (unverified: whether other segments of the family are offered.)
     exchanges=EQUITY,
     simulator=JainamServer,
     # (single source: the peer sends a constant where the browser has given nothing.)

@@ -62,6 +62,7 @@ class KotakHsmCodec(HsmCodec):
         ),
         b"dp|": Book(skip=_SKIP, scale_at=30),
     }
+    # The first two bytes are the length of the record. (unconfirmed: the SDK passes over them.)
     head = Struct(">2xBIB")
     per_frame = 100
     # Channel 1 is for quotes on request.

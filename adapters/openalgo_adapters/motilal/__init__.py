@@ -58,6 +58,7 @@ adapter = Adapter(
             codec=MotilalCodec,
             # 200 is what the SDK assumes while the broker doesn't tell an account's own number. How
             # many connections a client may have, and what a second one does, isn't known.
+            # (unconfirmed: how many connections a client may have.)
             limits=Limits(per_connection=200, connections=1, per_change=200, second_socket=False),
             # The server sends a heartbeat, and nobody sends WebSocket pings.
             keepalive=Keepalive(ping_interval=None, dead_after=30.0),

@@ -34,6 +34,7 @@ adapter = Adapter(
             name="ticker",
             codec=TickerCodec,
             # No limit is published; these are careful ones.
+            # (unconfirmed: no figure is published.)
             limits=Limits(per_connection=1000, connections=1, per_change=500),
             # (single source: the peer's pings; the SDK sends none.)
             keepalive=Keepalive(ping_interval=20.0, pong_timeout=10.0),

@@ -18,6 +18,7 @@ __all__ = ["adapter"]
 
 def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     """``auth`` is the trading token; the public one, which the stream wants, is ``feed_token``."""
+    # (unconfirmed: whether the trading token would do for the socket.)
     found = {"public_access_token": row.feed_token}
     # `to_row` repeats the public token where there was no other.
     if row.auth != row.feed_token:

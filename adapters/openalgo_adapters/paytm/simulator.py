@@ -212,6 +212,7 @@ def _index(tick: Tick, *, full: bool) -> bytes:
     pack_into("<f", packet, 15, tick.close or 0.0)
     pack_into("<f", packet, 19, tick.high or 0.0)
     pack_into("<f", packet, 23, tick.low or 0.0)
+    # (conflict: a peer has these the other way round.)
     pack_into("<ff", packet, 27, percent, change)
     if full:
         pack_into("<I", packet, 35, _seconds(tick.exchange_timestamp))

@@ -221,6 +221,7 @@ _PRICES = ("ltp", "open", "high", "low", "close", "avg_trade_price", "upper_circ
 
 # The packets. Positional construction and plain arithmetic: these run for every tick.
 
+# (single source: sister SDKs, for times in UTC.)
 _DETAILED = Struct(">xBI4I16x2Q6I8x3I4x")
 _COMPACT = Struct(">xBII4x4I12x")
 _SNAPQUOTE = Struct(">xBI30I5I2QI")

@@ -16,6 +16,7 @@ adapter = xts_adapter(
     title="RMoney",
     # (conflict: a document subscribes 1512 for last prices, which the peer found unreliable.)
     host=Host(name="xts.rmoneyindia.co.in:3000", price_code=TOUCH),
+    # (unverified: whether other segments of the family are offered.)
     exchanges=EQUITY,
     simulator=RmoneyServer,
     orders_login=interactive_login,

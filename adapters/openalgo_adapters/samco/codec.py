@@ -142,6 +142,7 @@ class StreamCodec(FeedCodec):
         self._refused: list[Event] = []
 
     def dial(self) -> Dial:
+        # (conflict: older releases have stream.stocknote.com. unconfirmed: how a bad token is refused.)
         return Dial(url="wss://stream.samco.in", headers={"x-session-token": self._token})
 
     # Out

@@ -76,6 +76,7 @@ adapter = Adapter(
         "MCX": "MCX_FO",
         "NSE_INDEX": "NSE_INDEX",
         "BSE_INDEX": "BSE_INDEX",
+        # (unconfirmed: the keys of its indices.)
         "MCX_INDEX": "MCX_INDEX",
         "GLOBAL_INDEX": "GLOBAL_INDEX",
     },

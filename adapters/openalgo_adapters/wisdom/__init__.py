@@ -13,6 +13,7 @@ adapter = xts_adapter(
     name="wisdom",
     title="Wisdom Capital",
     host=Host(name="trade.wisdomcapital.in"),
+    # (unverified: whether other segments of the family are offered.)
     exchanges=(*EQUITY, "CDS", "MCX"),
     simulator=XtsServer,
 )

@@ -47,6 +47,8 @@ __all__ = ["KiteCodec"]
 
 _MODE = {Mode.LTP: "ltp", Mode.QUOTE: "quote", Mode.DEPTH: "full"}
 
+# Unsigned. (conflict: the documentation says int32; volumes above 2^31 occur.) The peer knows three of the
+# packets only. (conflict.)
 _U16 = Struct(">H")
 _LTP = Struct(">2I")
 _INDEX = Struct(">6I4x")
@@ -89,6 +91,8 @@ class KiteCodec(FeedCodec):
 
     def dial(self) -> Dial:
         query = urlencode({name: self._credentials.get(name, "") for name in ("api_key", "access_token")})
+        # A token that died, at 06:00 in India, gets HTTP 403 (conflict: the peer says 03:00), and so does
+        # an app without market data (single source).
         return Dial(url=f"wss://ws.kite.trade?{query}", headers={"X-Kite-Version": "3"})
 
     # Out
@@ -170,6 +174,7 @@ class KiteCodec(FeedCodec):
         if kind == "error":
             said = message.get("data")
             return [Rejected(said if isinstance(said, str) else "the broker reports an error")]
+        # (unconfirmed: instruments_meta, after the open.)
         # Notices, and types that are not known: nothing for us, but a sign of life.
         return [Alive()]
 

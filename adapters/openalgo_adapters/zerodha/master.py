@@ -31,6 +31,7 @@ def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:
     if key and token:
         headers["Authorization"] = f"token {key}:{token}"
     return {
+        # (single source: ready at about 08:30 in India.)
         "instruments.csv": HttpRequest(
             method="GET", url="https://api.kite.trade/instruments", headers=headers
         )
