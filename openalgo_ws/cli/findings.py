@@ -317,13 +317,13 @@ def _session(
         return Grade.FAIL, f"{who}: this broker may not be used; VALID_BROKERS and adapters allow {known}"
     except AdapterBroken as error:
         return Grade.FAIL, f"{who}: {error}"
-    if not row.auth and not row.feed_token:
-        # Some feeds do with the environment's keys; but what wrote this row did not log anybody in.
-        return Grade.WARN, f"{who} has a session without a token, or with one of another pepper; {again}"
     credentials = adapter.credentials_from(row, settings.broker_environment())
     missing = adapter.missing(credentials)
     if missing:
         return Grade.WARN, f"{who} lacks {', '.join(missing)}; {again}"
+    if not row.auth and not row.feed_token:
+        # The environment's keys, or none, may do for this broker's feed; nobody has logged in all the same.
+        return Grade.WARN, f"{who} has a session without a token, or with one of another pepper; {again}"
     login = login_of(credentials.values())
     if login.expires is not None and login.expires <= now:
         return Grade.WARN, f"{who} expired {age(now - login.expires)} ago; {again}"
