@@ -1,4 +1,4 @@
-"""Writes docs/brokers.md from the installed adapters and docs/brokers.d.
+"""Writes docs/brokers.md from the installed adapters, docs/brokers.d and the SDKs of the tests.
 
 python docs/brokers_table.py > docs/brokers.md
 """
@@ -9,23 +9,52 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from openalgo_ws.adapter import Adapter
 from openalgo_ws.registry import Registry
+from tests.sdk.sdks import DISTRIBUTIONS, SDKS
 
 HERE = Path(__file__).parent
+TESTS = HERE.parent / "tests" / "sdk"
 
 HEAD = """# Brokers
 
 Written by `python docs/brokers_table.py` from the adapters and `docs/brokers.d`. Every adapter passes its
 vectors (`openalgo-ws conformance`), and each has a simulator: `openalgo-ws simulate BROKER`.
-CI connects the SDKs of {sdks} to these simulators (`tests/sdk`); for all others the
-last column says what their vectors were made with.
+{sdks}
+The others are [below](#sdks-that-ci-cannot-run); the last column says what they were checked against.
 
 | broker | limits | book levels | exchanges | orders | checked against |
 |---|---|---|---|---|---|
 """
+
+IN_CI = """
+## SDKs in CI
+
+Each runs in an environment of its own against our simulator, and what it decodes is compared with what the
+simulated exchange says, field by field.
+
+| broker | SDK | modes | exchanges |
+|---|---|---|---|
+"""
+
+NOT_IN_CI = """
+## SDKs that CI cannot run
+
+| broker | why |
+|---|---|
+"""
+
+DOUBTS = """
+## Doubts
+
+Facts from a single source, or where sources disagree.
+"""
+
+#: The brokers whose SDKs the suite runs.
+RUN = {sdk.broker for sdk in SDKS}
 
 
 def page() -> str:
@@ -35,24 +64,40 @@ def page() -> str:
     notes = {name: _notes(name) for name in adapters}
     rows = [_row(adapter, notes[name]) for name, adapter in adapters.items()]
     doubts = [_doubts(adapter, notes[name]) for name, adapter in adapters.items()]
-    between = "\n## Doubts\n\nFacts from a single source, or where sources disagree.\n"
-    head = HEAD.format(sdks=_listed(adapters[name].title for name in _with_sdk()))
-    return "".join([head, *rows, between, *doubts])
+    connected = [adapter for name, adapter in adapters.items() if name in RUN]
+    head = HEAD.format(sdks=_connected(connected))
+    runs = [_run(adapter) for adapter in connected]
+    reasons = [_reason(adapter, notes[name]) for name, adapter in adapters.items() if name not in RUN]
+    return "".join([head, *rows, IN_CI, *runs, NOT_IN_CI, *reasons, DOUBTS, *doubts])
 
 
-def _with_sdk() -> list[str]:
-    """The brokers whose SDKs the suite runs."""
-    return sorted(path.stem for path in (HERE.parent / "tests" / "sdk" / "requirements").glob("*.txt"))
+def _run(adapter: Adapter) -> str:
+    """A line about the SDK that the suite connects."""
+    mine = [sdk for sdk in SDKS if sdk.broker == adapter.name]
+    pins = (TESTS / "requirements" / f"{mine[0].packages}.txt").read_text().split()
+    package = DISTRIBUTIONS[mine[0].packages]
+    version = next(pin.partition("==")[2] for pin in pins if pin.startswith(f"{package}=="))
+    modes = ", ".join(dict.fromkeys(mode for sdk in mine for mode in sdk.modes))
+    exchanges = " ".join(sorted({exchange for sdk in mine for exchange in sdk.exchanges}))
+    return f"| {adapter.title} | {package} {version} | {modes} | {exchanges} |\n"
 
 
-def _listed(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}"
+def _reason(adapter: Adapter, notes: dict[str, Any]) -> str:
+    """A line about the SDK that the suite doesn't connect."""
+    assert notes["sdk"], f"docs/brokers.d/{adapter.name}.toml: why does the suite run no SDK?"
+    return f"| {adapter.title} | {notes['sdk']} |\n"
+
+
+def _connected(adapters: Iterable[Adapter]) -> str:
+    """The sentence about the SDKs that the suite runs."""
+    *most, last = (adapter.title for adapter in adapters)
+    said = f"CI connects the [SDKs](#sdks-in-ci) of {', '.join(most)} and {last} to these simulators."
+    return fill(said, 110, break_long_words=False, break_on_hyphens=False)
 
 
 def _notes(name: str) -> dict[str, Any]:
     """What an adapter can't declare; "" where nothing was written down yet."""
-    notes: dict[str, Any] = {"limits": "", "orders": "", "checked": "", "doubts": []}
+    notes: dict[str, Any] = {"limits": "", "orders": "", "checked": "", "sdk": "", "doubts": []}
     file = HERE / "brokers.d" / f"{name}.toml"
     if file.exists():
         notes |= tomllib.loads(file.read_text())

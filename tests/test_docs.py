@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from docs.brokers_table import page as brokers_page
 from openalgo_ws.cli import main
 from openalgo_ws.options import Options
 
@@ -28,6 +29,11 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
     missing = [target for target in targets if target and not (page.parent / target).exists()]
     assert missing == []
+
+
+def test_the_table_of_brokers_is_current() -> None:
+    written = (ROOT / "docs" / "brokers.md").read_text()
+    assert written == brokers_page(), "run python docs/brokers_table.py > docs/brokers.md"
 
 
 def commands() -> list[tuple[str, list[str]]]:
