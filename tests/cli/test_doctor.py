@@ -378,8 +378,7 @@ def test_missing_fields_are_named(tmp_path: Path, database: Database) -> None:
     ("broker", "said"),
     [
         ("zerodha", "lacks api_key, access_token"),
-        # Their feeds do without.
-        ("motilal", "has a session without a token"),
+        # Its feed does without.
         ("deltaexchange", "has a session without a token"),
     ],
 )
