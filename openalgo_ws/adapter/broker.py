@@ -161,9 +161,10 @@ class Adapter:
     #: are left out. An old key without its separator is taken whole.
     from_row: Callable[[AuthRow, Mapping[str, str]], dict[str, str]]
     #: The inverse: credentials → columns of `AuthRow` (``auth``, ``feed_token``, ``user_id``,
-    #: ``secret_api_key``), so that a login made here can be read by the platform too. None: all
-    #: fields as one JSON object in ``auth``, see `row_for`.
-    to_row: Callable[[Mapping[str, str]], dict[str, str]] | None = None
+    #: ``secret_api_key``), so that a login made here can be read by the platform too. None, or a
+    #: function that returns None because the platform's columns can't hold these: all fields as one
+    #: JSON object in ``auth``, see `row_for`.
+    to_row: Callable[[Mapping[str, str]], dict[str, str] | None] | None = None
     #: An instrument from a row of the platform's ``symtoken``. None: as it stands.
     from_symtoken: Callable[[MasterRow], Instrument] | None = None
 
@@ -249,8 +250,9 @@ class Adapter:
 
     def row_for(self, credentials: Mapping[str, str]) -> dict[str, str]:
         """What to store for these credentials: columns of `AuthRow` → plain text, to be encrypted."""
-        if self.to_row is not None:
-            return self.to_row(credentials)
+        columns = self.to_row(credentials) if self.to_row is not None else None
+        if columns is not None:
+            return columns
         return {"auth": msgspec.json.encode(dict(credentials)).decode()}
 
     def missing(self, credentials: Mapping[str, str]) -> list[str]:

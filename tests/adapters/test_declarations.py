@@ -115,6 +115,18 @@ def test_a_login_that_is_stored_is_read_again(subject):
     assert adapter.credentials_from(row, {}) == credentials
 
 
+def test_optional_fields_are_stored_too(subject):
+    """Where the platform's form of a login has no place for one, the login is stored in our own."""
+    adapter = subject.adapter
+    credentials = dict(adapter.simulator.demo_credentials)
+    for name in adapter.optional_fields:
+        # An address is kept in its own form: that of the demo stays.
+        if not credentials.get(name, "").startswith("https://"):
+            credentials[name] = f"other{name}"
+        row = AuthRow(name="demo", broker=adapter.name, **adapter.row_for(credentials))
+        assert adapter.credentials_from(row, {}) == credentials
+
+
 def damaged(text: bytes, data: st.DataObject) -> bytes:
     """A fragment of a master with some of its bytes replaced, removed or added."""
     result = bytearray(text)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from datetime import date
 
 import pytest
 from google.protobuf.any_pb2 import Any as Envelope
 
 from openalgo_adapters.nubra import feed_pb2
+from openalgo_adapters.nubra.master import master_files
 from openalgo_ws.adapter import (
     AuthoriseFailed,
     BadRow,
@@ -271,6 +273,15 @@ class TestOrders:
 
 
 class TestMaster:
+    def test_the_files_are_those_of_the_day(self):
+        files = master_files(lambda: date(2026, 11, 23))({"session_token": "t"})
+        assert {name: request.url for name, request in files.items()} == {
+            "refdata-NSE.json": "https://api.nubra.io/refdata/refdata/2026-11-23?exchange=NSE",
+            "refdata-BSE.json": "https://api.nubra.io/refdata/refdata/2026-11-23?exchange=BSE",
+            "refdata-MCX.json": "https://api.nubra.io/refdata/refdata/2026-11-23?exchange=MCX",
+            "indexes.csv": "https://api.nubra.io/public/indexes?format=csv",
+        }
+
     @pytest.mark.parametrize(
         "row",
         [

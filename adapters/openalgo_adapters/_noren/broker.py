@@ -75,7 +75,7 @@ def noren_adapter(
     parse_master: Callable[[str, bytes], Iterable[MasterRow | BadRow]] = parse_classic,
     fixed_rows: tuple[MasterRow, ...] = BSE_INDICES,
     from_row: Callable[[AuthRow, Mapping[str, str]], dict[str, str]] = from_row,
-    to_row: Callable[[Mapping[str, str]], dict[str, str]] | None = None,
+    to_row: Callable[[Mapping[str, str]], dict[str, str] | None] | None = None,
     token_field: str = "access_token",
     exchanges: Iterable[str] = EXCHANGES,
 ) -> Adapter:

@@ -45,8 +45,11 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in (("api_key", app_id), ("access_token", token)) if value}
 
 
-def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
-    """App id and token as one string, so that the environment isn't needed to read them."""
+def to_row(credentials: Mapping[str, str]) -> dict[str, str] | None:
+    """App id and token as one string, so that the environment isn't needed to read them; a ``source``
+    has no place in it."""
+    if credentials.get("source"):
+        return None
     return {"auth": ":".join(split_token(credentials))}
 
 

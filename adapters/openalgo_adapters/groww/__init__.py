@@ -23,8 +23,10 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {"access_token": row.auth} if row.auth else {}
 
 
-def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
-    """The inverse of `from_row`; a seed for tests is not kept."""
+def to_row(credentials: Mapping[str, str]) -> dict[str, str] | None:
+    """The inverse of `from_row`; a seed has no place in it."""
+    if credentials.get("nkey_seed"):
+        return None
     return {"auth": credentials.get("access_token", "")}
 
 

@@ -26,8 +26,10 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {"user_session": row.auth} if row.auth else {}
 
 
-def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
-    """The inverse."""
+def to_row(credentials: Mapping[str, str]) -> dict[str, str] | None:
+    """The inverse; a client's id has no place in it."""
+    if credentials.get("mqtt_client_id"):
+        return None
     return {"auth": credentials.get("user_session", "")}
 
 

@@ -62,10 +62,10 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
-    """As the platform keeps it, if that holds all there is; else as one JSON object."""
+def to_row(credentials: Mapping[str, str]) -> dict[str, str] | None:
+    """As the platform keeps it, if that holds all there is."""
     if credentials.keys() - {*_COLUMNS, "ucc"}:
-        return {"auth": msgspec.json.encode(dict(credentials)).decode()}
+        return None
     return {
         "auth": ":::".join(credentials.get(name, "") for name in _COLUMNS),
         "user_id": credentials.get("ucc", ""),

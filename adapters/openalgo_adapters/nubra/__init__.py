@@ -7,7 +7,9 @@ Declarations only; the wire is in `codec`, `envelope`, `feed.proto` and `orders`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date, datetime
 
+from openalgo_adapters._common.times import IST
 from openalgo_adapters.nubra.codec import DEEPEST, MarketCodec, OrderCodec
 from openalgo_adapters.nubra.login import find_sockets
 from openalgo_adapters.nubra.master import master_files, parse_master
@@ -24,6 +26,11 @@ _KEEPALIVE = Keepalive(ping_interval=20.0)
 def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     """``auth`` is the session token. The login's device id isn't kept by the platform."""
     return {"session_token": row.auth} if row.auth else {}
+
+
+def today() -> date:
+    """The day in India."""
+    return datetime.now(IST).date()
 
 
 def cost(instrument: Instrument, wish: Wish) -> int:
@@ -64,7 +71,7 @@ adapter = Adapter(
     cost=cost,
     from_row=from_row,
     from_symtoken=from_symtoken,
-    master_files=master_files,
+    master_files=master_files(today),
     parse_master=parse_master,
     simulator=NubraServer,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 
 from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
 from openalgo_adapters._common.rows import Row, read_csv, read_objects
-from openalgo_adapters._common.times import IST
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_adapters.nubra.login import headers_of
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
@@ -19,18 +18,25 @@ _SHARES = frozenset({"NSE", "BSE"})
 _CONTRACTS = {"NSE": "NFO", "BSE": "BFO", "MCX": "MCX"}
 
 
-def master_files(credentials: Mapping[str, str]) -> Mapping[str, HttpRequest]:
-    """Today's files, by the calendar of India, and the list of the indices."""
-    day = datetime.now(IST).date().isoformat()
-    files = {
-        f"refdata-{word}.json": HttpRequest(
-            method="GET",
-            url=f"https://api.nubra.io/refdata/refdata/{day}?exchange={word}",
-            headers=headers_of(credentials),
+def master_files(today: Callable[[], date]) -> Callable[[Mapping[str, str]], Mapping[str, HttpRequest]]:
+    """Makes an adapter's `master_files`: the files of the day that ``today`` tells, which has to be by the
+    calendar of India, and the list of the indices."""
+
+    def files(credentials: Mapping[str, str]) -> Mapping[str, HttpRequest]:
+        day = today().isoformat()
+        requests = {
+            f"refdata-{word}.json": HttpRequest(
+                method="GET",
+                url=f"https://api.nubra.io/refdata/refdata/{day}?exchange={word}",
+                headers=headers_of(credentials),
+            )
+            for word in _CONTRACTS
+        }
+        requests["indexes.csv"] = HttpRequest(
+            method="GET", url="https://api.nubra.io/public/indexes?format=csv"
         )
-        for word in _CONTRACTS
-    }
-    files["indexes.csv"] = HttpRequest(method="GET", url="https://api.nubra.io/public/indexes?format=csv")
+        return requests
+
     return files
 
 

@@ -35,9 +35,12 @@ def from_row(row: AuthRow, env: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def to_row(credentials: Mapping[str, str]) -> dict[str, str]:
-    """The pair as one string, as the platform keeps it."""
-    return {"auth": f"{credentials.get('user_id', '')}:::{credentials.get('access_token', '')}"}
+def to_row(credentials: Mapping[str, str]) -> dict[str, str] | None:
+    """The pair as one string, as the platform keeps it; an account of another name has no place in it."""
+    user = credentials.get("user_id", "")
+    if credentials.get("actid", user) != user:
+        return None
+    return {"auth": f"{user}:::{credentials.get('access_token', '')}"}
 
 
 adapter = noren_adapter(
