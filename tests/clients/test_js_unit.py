@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.clients.nodejs import node
+from tests.clients.npm import PACKAGE, REACT, installed, run, workspace
 
 HERE = Path(__file__).parent / "js"
-#: Seconds that a file of tests may take.
-PATIENCE = 120
+
+
+def passes(file: Path) -> None:
+    """Run the tests of a file."""
+    command, environ = node()
+    done = run(*command, "--test", "--test-reporter=tap", str(file), cwd=file.parent, environ=environ)
+    assert done.returncode == 0, done.stdout
+    assert "# fail 0" in done.stdout
+    assert "# pass 0" not in done.stdout
 
 
 @pytest.mark.parametrize("file", sorted(HERE.glob("*.test.mjs")), ids=lambda file: file.name)
 def test_it_passes_on_node(file: Path) -> None:
-    command, environ = node()
-    ran = subprocess.run(
-        [*command, "--test", "--test-reporter=tap", str(file)],
-        capture_output=True,
-        text=True,
-        env=environ,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout
-    assert "# fail 0" in ran.stdout
-    assert "# pass 0" not in ran.stdout
+    passes(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", REACT)
+def test_the_hooks_pass_on_node(version: str, tmp_path: Path) -> None:
+    # The same tree as here, as the tests name the client by its place.
+    workspace(tmp_path, installed(*REACT[version]))
+    shutil.copytree(PACKAGE, tmp_path / "clients" / "js")
+    shutil.copytree(HERE, tmp_path / "tests" / "clients" / "js")
+    passes(tmp_path / "tests" / "clients" / "js" / "react" / "hooks.test.mjs")
