@@ -1,11 +1,12 @@
 """What lies between the bus and the gateway: nothing, or the latest value of each instrument.
 
-As long as the gateway keeps up, batches pass through as they came. When it does not, messages are read
-all the same: a publisher whose queue is full drops the newest in silence, and that one must not be lost.
-They wait in order up to a mark. Beyond it only the latest of each instrument and mode is kept, before
-anything is parsed, until the gateway has caught up. Order updates, invalidations and whatever is not
-market data are never replaced. So what waits is bounded by the number of instruments whatever is offered,
-and where even that is too much, the bus is read no further.
+As long as the gateway keeps up, batches pass through as they came: what was read a moment ago is still in
+the processor's cache. When it does not keep up, messages are read all the same: a publisher whose queue
+is full drops the newest in silence, and that one must not be lost. They wait in order up to a mark.
+Beyond it only the latest of each instrument and mode is kept, before anything is parsed, until the
+gateway has caught up. Order updates, invalidations and whatever is not market data are never replaced.
+So what waits is bounded by the number of instruments whatever is offered, and where even that is too
+much, the bus is read no further.
 
 The order of one instrument's messages is kept, also between its modes. An instrument's place in the
 line is that of its oldest message, so one that ticks often is not put off by that.
@@ -41,6 +42,12 @@ _TOPICS = 65_536
 #: Bytes that count as a message where many are in one, as in our own batches.
 _EACH = 256
 
+#: Messages to read where nothing says that there are many.
+_FEW = 256
+
+#: After so many full batches in a row the gateway does not keep up.
+_PATIENCE = 4
+
 
 class Intake:
     """Hands what a source reads to ``receive``, at most ``batch`` messages a turn.
@@ -67,11 +74,14 @@ class Intake:
         self._most = max(most, batch)
         self._mark = mark
         self._limit = limit
-        self._size = batch
+        self._few = self._size = min(_FEW, batch)
+        #: Full batches in a row.
+        self._full = 0
         self._held = False
-        #: Everything while little waits; while it conflates, what is never replaced.
-        self._line: deque[Message] = deque()
-        #: Bytes of it.
+        #: Everything while little waits, in batches; while it conflates, what is never replaced.
+        self._line: deque[list[Message]] = deque()
+        #: Messages of it, and bytes.
+        self._count = 0
         self._weight = 0
         #: Instrument → mode (or topic, which says the mode) → the latest.
         self._latest: dict[_Key, dict[Any, Any]] = {}
@@ -93,7 +103,7 @@ class Intake:
 
     def backlog(self) -> int:
         """What waits: messages, or instruments of which the latest is kept."""
-        return len(self._line) + len(self._latest)
+        return self._count + len(self._latest)
 
     def take(self, messages: list[Message], more: bool) -> bool:
         """Take what was read; ``more``: something is left. Whether the source should have its next turn."""
@@ -105,11 +115,18 @@ class Intake:
             self._keep(messages)
             if not self._held:
                 self._hand(self._oldest())
-        self._size = min(2 * self._size, self._most) if more else self._batch
+        if not more:
+            self._size, self._full = self._few, 0
+        elif self._size < self._batch:
+            self._size = min(2 * self._size, self._batch)
+        elif self._full < _PATIENCE:
+            self._full += 1
+        else:
+            self._size = min(2 * self._size, self._most)
         return (more and self.size > 0) or (not self._held and self.backlog() > 0)
 
     def _is_long(self) -> bool:
-        return len(self._line) >= self._mark or self._weight >= self._mark * _EACH
+        return self._count >= self._mark or self._weight >= self._mark * _EACH
 
     def _hand(self, messages: list[Message]) -> None:
         busy = self._receive(messages)
@@ -124,14 +141,14 @@ class Intake:
 
     def _keep(self, messages: list[Message]) -> None:
         if not self.conflating:
-            self._line.extend(messages)
-            self._weight += sum(len(payload) for _, payload in messages)
+            for start in range(0, len(messages), self._batch):
+                self._line_up(messages[start : start + self._batch])
             if not self._is_long():
                 return
             self.conflating = True
-            messages = list(self._line)
+            messages = [message for batch in self._line for message in batch]
             self._line.clear()
-            self._weight = 0
+            self._count = self._weight = 0
         stems, latest = self._stems, self._latest
         for message in messages:
             topic, payload = message
@@ -144,7 +161,7 @@ class Intake:
                 if topic.startswith(TICKS_PREFIX):
                     self._keep_records(message)
                 else:
-                    self._line_up(message)
+                    self._line_up([message])
                 continue
             kept = latest.get(stem)
             if kept is None:
@@ -159,7 +176,7 @@ class Intake:
         try:
             records = unpack(payload)
         except msgspec.MsgspecError:
-            self._line_up(message)
+            self._line_up([message])
             return
         latest = self._latest
         for record in records:
@@ -174,19 +191,21 @@ class Intake:
         stem = self._stems[topic] = topic.rpartition(b"_")[0] if market else None
         return stem
 
-    def _line_up(self, message: Message) -> None:
-        self._line.append(message)
-        self._weight += len(message[1])
+    def _line_up(self, messages: list[Message]) -> None:
+        self._line.append(messages)
+        self._count += len(messages)
+        self._weight += _weight(messages)
 
     def _oldest(self) -> list[Message]:
         """Take away what waits longest: a batch, or less where it is heavy."""
         line, latest = self._line, self._latest
         found: list[Message] = []
         weight = 0
-        while line and len(found) < self._batch and weight < self._batch * _EACH:
-            message = line.popleft()
-            weight += len(message[1])
-            found.append(message)
+        while line and len(found) + len(line[0]) <= self._batch and weight < self._batch * _EACH:
+            messages = line.popleft()
+            weight += _weight(messages)
+            found += messages
+        self._count -= len(found)
         self._weight -= weight
         records: dict[bytes, list[TickRecord]] = {}
         for key in list(islice(latest, self._batch - len(found))):
@@ -199,3 +218,8 @@ class Intake:
         if not line and not latest:
             self.conflating = False
         return found
+
+
+def _weight(messages: list[Message]) -> int:
+    """Bytes of their payloads."""
+    return sum(len(payload) for _, payload in messages)

@@ -162,14 +162,22 @@ def test_an_instrument_that_ticks_often_does_not_starve() -> None:
 
 
 def test_it_reads_more_the_longer_there_is_more_and_less_when_there_is_not() -> None:
-    gateway = Gateway(batch=4, most=32, mark=1000)
+    gateway = Gateway(batch=1024, most=8192, mark=10_000)
     sizes = []
-    for _ in range(5):
+    for _ in range(10):
         sizes.append(gateway.intake.size)
         gateway.intake.take([tick("SBIN", 1)], True)
-    assert sizes == [4, 8, 16, 32, 32]
+    assert sizes == [256, 512, 1024, 1024, 1024, 1024, 1024, 2048, 4096, 8192]
     gateway.intake.take([], False)
-    assert gateway.intake.size == 4
+    assert gateway.intake.size == 256
+
+
+def test_large_batches_pass_as_they_came_too() -> None:
+    gateway = Gateway(batch=1024)
+    batch = [tick("SBIN", ltp) for ltp in range(1024)]
+    gateway.intake.take(batch, True)
+    assert gateway.batches == [batch]
+    assert gateway.intake.backlog() == 0
 
 
 @pytest.mark.parametrize("kind", ["instruments", "orders", "bytes"])
