@@ -6,7 +6,8 @@ function that sends one message, or says that there is no room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -19,12 +20,22 @@ class Conflator:
     """Gathers the ticks of one reactor turn into one message per feed, and conflates without room.
 
     ``send`` takes topic and payload and returns False, having taken nothing, if there is no room.
-    ``batch`` is the most records in a message, ``updates`` the most order updates that wait.
+    ``batch`` is the most records in a message, ``updates`` the most order updates that wait, and
+    ``most_bytes`` the longest payload that ``send`` will ever take: longer batches are divided, and a
+    single record or update that is longer is lost.
     """
 
-    def __init__(self, send: Callable[[bytes, bytes], bool], *, batch: int, updates: int) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes, bytes], bool],
+        *,
+        batch: int,
+        updates: int,
+        most_bytes: int = sys.maxsize,
+    ) -> None:
         self._send = send
         self._batch = batch
+        self._most_bytes = most_bytes
         self._most_updates = updates
         self._fresh: dict[str, list[TickRecord]] = {}
         self._waiting: dict[str, dict[tuple[str, str], TickRecord]] = {}
@@ -64,22 +75,39 @@ class Conflator:
         self.published += 1
         topic = f"{broker.upper()}_{user}_orders".encode()
         payload = msgspec.json.encode(update)
+        if len(payload) > self._most_bytes:
+            self.lost += 1
+            return True
         if not self._updates and self._send(topic, payload):
             return True
+        self.keep_order(topic, payload)
+        return False
+
+    def keep(self, feed: str, records: Iterable[TickRecord]) -> None:
+        """Hold records, newer than those held, until there is room."""
+        waiting = self._waiting.setdefault(feed, {})
+        count = 0
+        before = len(waiting)
+        for record in records:
+            waiting[record.symbol, record.exchange] = record
+            count += 1
+        self.conflated += before + count - len(waiting)
+
+    def keep_order(self, topic: bytes, payload: bytes) -> None:
+        """Hold an order update, newer than those held, until there is room."""
         self._number += 1
         self._updates[self._number] = (topic, payload)
         if len(self._updates) > self._most_updates:
             del self._updates[next(iter(self._updates))]
             self.lost += 1
-        return False
 
-    def keep(self, feed: str, records: Sequence[TickRecord]) -> None:
-        """Hold records, newer than those held, until there is room."""
-        waiting = self._waiting.setdefault(feed, {})
-        before = len(waiting)
-        for record in records:
-            waiting[record.symbol, record.exchange] = record
-        self.conflated += before + len(records) - len(waiting)
+    def take_over(self, other: Conflator) -> None:
+        """Hold what waits in another, which is newer, and leave it empty."""
+        for feed, waiting in other._waiting.items():
+            self.keep(feed, waiting.values())
+        for topic, payload in other._updates.values():
+            self.keep_order(topic, payload)
+        other.clear()
 
     def flush(self) -> None:
         """Send what there is room for: order updates first, ticks that waited last."""
@@ -95,8 +123,10 @@ class Conflator:
                 continue
             topic = topic_for(feed)
             for start in range(0, len(records), self._batch):
-                if not self._send(topic, pack(records[start : start + self._batch])):
-                    self.keep(feed, records[start:])
+                some = records[start : start + self._batch]
+                sent = self._put(topic, some)
+                if sent < len(some):
+                    self.keep(feed, records[start + sent :])
                     break
         for feed in list(self._waiting):
             self._drain(feed)
@@ -107,13 +137,26 @@ class Conflator:
         self._waiting.clear()
         self._updates.clear()
 
+    def _put(self, topic: bytes, records: Sequence[TickRecord]) -> int:
+        """Send a batch, in parts where it is too long for one message; how many records are done with."""
+        payload = pack(records)
+        if len(payload) <= self._most_bytes:
+            return len(records) if self._send(topic, payload) else 0
+        if len(records) == 1:
+            self.lost += 1
+            return 1
+        half = len(records) // 2
+        sent = self._put(topic, records[:half])
+        return sent + self._put(topic, records[half:]) if sent == half else sent
+
     def _drain(self, feed: str) -> None:
         waiting = self._waiting[feed]
         topic = topic_for(feed)
         while waiting:
             keys = [key for key, _ in zip(waiting, range(self._batch), strict=False)]
-            if not self._send(topic, pack([waiting[key] for key in keys])):
-                return
-            for key in keys:
+            sent = self._put(topic, [waiting[key] for key in keys])
+            for key in keys[:sent]:
                 del waiting[key]
+            if sent < len(keys):
+                return
         del self._waiting[feed]

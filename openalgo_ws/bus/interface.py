@@ -34,7 +34,8 @@ class BusPublisher(TickSink, Protocol):
 
     @property
     def lost(self) -> int:
-        """Order updates of these that were dropped because too many waited."""
+        """Order updates of these that were dropped because too many waited, and whatever is longer than
+        the longest message that the transport can carry."""
 
     def backlog(self) -> int:
         """Ticks and order updates that wait for room now."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import zmq
 
 from openalgo_ws.bus.interface import Bus, BusPublisher
+from openalgo_ws.bus.ring import Wait
+from openalgo_ws.bus.segment import folder
+from openalgo_ws.bus.shm import ShmBus, ShmPublisher
 from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
 from tests.bus.contract.receiver import until
 
@@ -88,5 +92,53 @@ class ZmqRig(Rig):
         self._zmq.shutdown()
 
 
+class ShmRig(Rig):
+    """Shared memory: a ring that three of the tests' longest messages fill."""
+
+    bound = 8
+    orders = 16
+    wait = Wait.BLOCKING
+
+    def __init__(self, reactor: Any, folder: Path) -> None:
+        super().__init__(reactor, folder)
+        self._name = f"test-{token_hex(8)}"
+        self._bus = self._make()
+
+    @property
+    def bus(self) -> Bus:
+        return self._bus
+
+    async def send_rubbish(self, publisher: BusPublisher) -> int:
+        assert isinstance(publisher, ShmPublisher)
+        for rubbish in (b"", b"\x05", b"\x00\x00topic", b"\xff\xffshort", b"\x05\x00topic"):
+            publisher._ring.publish(rubbish)
+        return 5
+
+    def replace_publisher(self, publisher: BusPublisher) -> BusPublisher:
+        publisher.close()
+        return self._bus.publisher()
+
+    def close(self) -> None:
+        self._bus.shutdown()
+        assert not list(folder().glob(f"*{self._name}*"))
+
+    def _make(self) -> ShmBus:
+        return ShmBus(
+            self.reactor, self._name, slots=2048, slot_bytes=256, wait=self.wait, updates=self.orders
+        )
+
+
+class ShmYieldingRig(ShmRig):
+    """The same with the strategy that looks for a while before it sleeps."""
+
+    wait = Wait.YIELDING
+
+
+class ShmSpinningRig(ShmRig):
+    """The same with the strategy that never sleeps."""
+
+    wait = Wait.BUSY_SPIN
+
+
 #: Every bus there is.
-RIGS: list[type[Rig]] = [ZmqRig]
+RIGS: list[type[Rig]] = [ZmqRig, ShmRig, ShmYieldingRig, ShmSpinningRig]

@@ -119,7 +119,7 @@ async def test_order_updates_are_not_conflated(rig: Rig, receiver: Receiver) -> 
     last = await fill(publisher, ["SBIN"])
     for number in range(rig.bound):
         # Equal but for the number, and some not even that.
-        publisher.publish_order("zerodha", "alice", {"n": number // 2})
+        publisher.publish_order("zerodha", "alice", {"n": number // 2, "pad": "x" * PADDING})
     assert publisher.backlog() >= rig.bound
     receiver.release()
     await until(lambda: len(receiver.orders()) == rig.bound)
@@ -137,7 +137,7 @@ async def test_order_updates_beyond_the_bound_are_counted(rig: Rig, receiver: Re
     await fill(publisher, ["SBIN"])
     count = 3 * rig.orders
     for number in range(count):
-        publisher.publish_order("zerodha", "alice", {"n": number})
+        publisher.publish_order("zerodha", "alice", {"n": number, "pad": "x" * PADDING})
     assert publisher.lost > 0
     assert publisher.backlog() <= rig.orders + 1
     receiver.release()
