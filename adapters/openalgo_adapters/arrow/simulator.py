@@ -119,6 +119,9 @@ class ArrowServer(SimulatorSide):
         if login != (self.credentials.get("app_id"), self.credentials.get("access_token")):
             return HttpResponse(401)
         rows = [row for row in self.market.rows() if (row.brexchange == "INDEX") is (path != "/all")]
+        if path != "/all" and not rows:
+            # The list repeats the file: where no index stands in it alone, it has those of the file.
+            rows = [row for row in self.market.rows() if row.exchange in ("NSE_INDEX", "BSE_INDEX")]
         if path == "/all":
             text = StringIO()
             text.write(_HEADER)

@@ -58,8 +58,13 @@ _EXCHANGES = {
     "bsefo": ("BFO",),
     "nsecurr": ("CDS",),
     "bsecurr": ("BCD",),
+    "nsecomm": ("MCX",),
+    "ncdexcomm": ("MCX",),
+    # The last one is where most contracts of MCX are.
     "mcxcomm": ("MCX",),
 }
+#: The simulated exchange has no contracts of these two: some of MCX's stand in for them.
+_OTHER_COMMODITIES = {"GOLDPETAL": "NSECOMM", "ZINC": "NCDEXCOMM"}
 _SEGMENT = {exchange: segment for segment, exchanges in _EXCHANGES.items() for exchange in exchanges}
 _CURRENCY = ("nsecurr", "bsecurr")
 #: Topics of one client.
@@ -103,6 +108,8 @@ class BridgeServer(SimulatorSide):
             )
         if not row.expiry:
             return replace(row, brsymbol=f"{row.symbol}-EQ" if row.exchange == "NSE" else row.symbol)
+        if row.exchange == "MCX":
+            row = replace(row, brexchange=_OTHER_COMMODITIES.get(row.name, row.brexchange))
         day = datetime.strptime(row.expiry, "%d-%b-%y")
         if row.instrumenttype == "FUT":
             return replace(row, brsymbol=f"{row.name}{day:%y}{row.expiry[3:6]}FUT")
@@ -235,7 +242,7 @@ class BridgeConnection(SimulatorConnection):
             return None
         for exchange in _EXCHANGES.get(parts[4], ()):
             found = self._server.market.find(parts[5], exchange)
-            if found is not None:
+            if found is not None and _key(found) == f"{parts[4]}/{parts[5]}":
                 return found
         return None
 
@@ -270,7 +277,10 @@ class BridgeConnection(SimulatorConnection):
 
 
 def _key(instrument: Instrument) -> str:
-    return f"{_SEGMENT[instrument.exchange]}/{instrument.token}"
+    segment = instrument.brexchange.lower()
+    if segment not in ("nsecomm", "ncdexcomm"):
+        segment = _SEGMENT[instrument.exchange]
+    return f"{segment}/{instrument.token}"
 
 
 def _watch(tick: Tick, key: str) -> bytes:

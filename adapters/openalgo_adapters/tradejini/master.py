@@ -31,7 +31,8 @@ EXCHANGES = {
 
 _STORE = "symbol-store"
 _URL = f"https://api.tradejini.com/v2/api/mkt-data/scrips/{_STORE}"
-_NAME = re.compile(rf"{_STORE}/(?P<group>\w+)(?: \(idFormat (?P<format>\w+)\))?")
+#: The folder may be gone: whoever loads files goes by their base names.
+_NAME = re.compile(rf"(?:{_STORE}/)?(?P<group>\w+)(?: \(idFormat (?P<format>\w+)\))?")
 
 _FUTURE = "instrument_symbol_exchange_expiry"
 _OPTION = "instrument_symbol_exchange_expiry_strike_optType"
