@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint audit format bench bench-codecs bench-binary storm screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary storm screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -24,6 +24,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The documentation as a site, in build/site. A link that leads nowhere fails it (it would not with --quiet).
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict
 
 # What bandit finds in the code, and known vulnerabilities of what CI installs (needs a network).
 audit: $(STAMP)
@@ -76,5 +80,5 @@ $(STAMP): pyproject.toml requirements/ci.lock
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "this Python has no venv module: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/ci.lock -e '.[test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/ci.lock -e '.[test,lint,docs]'
 	@touch $(STAMP)

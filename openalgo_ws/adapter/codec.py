@@ -73,7 +73,8 @@ class FeedCodec(ABC):
 
     def closed(self, code: int | None, reason: str) -> Verdict:
         """The socket is gone; ``code`` is the close code, None for a stream or a bare drop."""
-        return Verdict(Cause.TRANSIENT, f"closed by the broker (code {code})")
+        how = "without a word" if code is None else f"with code {code}"
+        return Verdict(Cause.TRANSIENT, f"closed by the broker {how}")
 
     def heartbeat(self) -> Send | None:
         """The application's heartbeat, called every ``heartbeat_interval`` of the feed."""

@@ -71,6 +71,10 @@ class TestDial:
         assert isinstance(codec().closed(code, ""), Verdict)
         assert codec().closed(code, "").cause is Cause.TRANSIENT
 
+    @pytest.mark.parametrize(("code", "said"), [(None, "without a word"), (1011, "with code 1011")])
+    def test_a_close_is_told_in_words(self, code, said):
+        assert codec().closed(code, "").message == f"closed by the broker {said}"
+
 
 class TestChange:
     def test_modes_are_grouped(self):
