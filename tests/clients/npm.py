@@ -16,8 +16,11 @@ PATIENCE = 120
 TYPESCRIPT = ("typescript@5.9.3",)
 #: By version: React, and what its tests need.
 REACT = {
-    "18.3.1": ("react@18.3.1", "react-dom@18.3.1", "@types/react@18.3.12", "jsdom@26.1.0"),
-    "19.2.0": ("react@19.2.0", "react-dom@19.2.0", "@types/react@19.2.2", "jsdom@26.1.0"),
+    react: (f"react@{react}", f"react-dom@{react}", *types, "jsdom@26.1.0")
+    for react, *types in (
+        ("18.3.1", "@types/react@18.3.12", "@types/react-dom@18.3.6"),
+        ("19.2.0", "@types/react@19.2.6", "@types/react-dom@19.2.2"),
+    )
 }
 
 
@@ -45,8 +48,8 @@ def installed(*packages: str) -> Path:
     program = npm()
     folder = ROOT / "build" / packages[0].replace("@", "-")
     modules = folder / "node_modules"
-    # npm writes this one last.
-    if not (modules / ".package-lock.json").exists():
+    stamp = folder / "installed"
+    if not stamp.exists() or stamp.read_text() != " ".join(packages):
         folder.mkdir(parents=True, exist_ok=True)
         options = ("--no-save", "--no-audit", "--no-fund", "--prefix", str(folder))
         try:
@@ -55,6 +58,7 @@ def installed(*packages: str) -> Path:
             pytest.skip(f"npm did not install {packages} within {PATIENCE} s")
         if done.returncode:
             pytest.skip(f"npm can't install {packages}: {done.stderr[:300]}")
+        stamp.write_text(" ".join(packages))
     return modules
 
 

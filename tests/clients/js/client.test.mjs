@@ -222,6 +222,7 @@ test("closing in a listener ends the ticks of the same message", () => {
   socket.onmessage({ data: frame.buffer });
   const [tick, ...more] = named(events, "tick");
   assert.deepEqual([tick.symbol, tick.snapshot, tick.data.ltp, more], ["SBIN", true, 5, []]);
+  assert.deepEqual(named(events, "error"), []);
   assert.equal(client.status, "closed");
 });
 

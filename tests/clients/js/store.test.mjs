@@ -135,6 +135,20 @@ test("a snapshot changes once a frame, with the latest values, and only what has
   assert.equal(one.getSnapshot().ticks["NSE:TCS"], after.ticks["NSE:TCS"]);
 });
 
+test("what changes nothing for a view leaves its snapshot as it is", async () => {
+  const { store, socket } = connected();
+  const one = view(store, ["NSE:SBIN"]);
+  const before = one.getSnapshot();
+  let calls = 0;
+  one.subscribe(() => (calls += 1));
+  await settled();
+  socket.grant();
+  socket.say({ type: "feed_status", broker: "any", status: "connected", message: "" });
+  mock.timers.tick(FRAME);
+  assert.equal(one.getSnapshot(), before);
+  assert.equal(calls, 0);
+});
+
 test("a view may change more rarely than a frame", async () => {
   const { store, socket } = connected();
   const one = view(store, ["NSE:SBIN"], MODE, { refreshMs: 1000 });

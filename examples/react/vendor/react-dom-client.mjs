@@ -1,0 +1,1 @@
+export const { createRoot, hydrateRoot } = globalThis.ReactDOM;
