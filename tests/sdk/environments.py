@@ -40,6 +40,11 @@ class Environment:
         """Its interpreter."""
         return self.folder / "bin" / "python"
 
+    @property
+    def bytecode(self) -> Path:
+        """Where its interpreter keeps what it has compiled."""
+        return self.folder / "bytecode"
+
     def make(self) -> None:
         """Make it unless it is there. Raises `NotMade`."""
         made = self.folder / "made"
@@ -59,6 +64,8 @@ class Environment:
             "--quiet",
             "--disable-pip-version-check",
             "--retries=1",
+            # Most of what is installed is never imported; what is, is compiled once, in `bytecode`.
+            "--no-compile",
         ]
         try:
             done = subprocess.run(

@@ -108,12 +108,13 @@ class Rig:
                 for name, one in self.names.items()
             ],
         }
-        python = str(Environment(sdk.packages).python)
+        home = Environment(sdk.packages)
+        python = str(home.python)
         self.process = reactor.spawnProcess(
             self.driver,
             python,
             [python, str(HERE / "drivers" / f"{sdk.driver}.py"), json.dumps(task)],
-            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": str(home.bytecode)},
             path=str(folder),
         )
 
