@@ -100,10 +100,16 @@ class Client:
         for opcode, payload in frames:
             if opcode == 8:
                 raise Refused(f"it closed with {payload!r}")
-            # Ticks come already; there is no time to look into them.
-            if opcode == 1 and not payload.startswith(_TICK):
+            if opcode != 1:
+                continue
+            if payload.startswith(_TICK):
+                self.ticked(payload)
+            else:
                 done = self._heard(json.loads(payload)) or done
         return done
+
+    def ticked(self, payload: bytes) -> None:
+        """Ticks come already; most who measure have no time to look into them."""
 
     def _heard(self, message: Any) -> bool:
         kind = message.get("type")
