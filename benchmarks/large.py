@@ -32,7 +32,7 @@ from server import PEPPER, Server, cores
 from clients import Client, Refused, split
 
 #: Seconds that anything may take.
-PATIENCE = 8.0
+PATIENCE = 60.0
 
 #: Seconds between two pings.
 PING = 0.003
@@ -135,8 +135,12 @@ class Broker:
         return held
 
     def end(self) -> None:
+        # Its thread ends when nobody can tell it anything any more.
+        self._pipe.close()
         self._process.terminate()
-        self._process.join()
+        self._process.join(PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
 
 
 # The gateway

@@ -35,6 +35,9 @@ _SETTLED = 0.5
 #: Topics of market data that are remembered as such. Who publishes more of them has them read anew.
 _TOPICS = 65_536
 
+#: For how long at least (seconds) what comes of an instrument is kept that somebody is about to hold.
+_EXPECTED = 5.0
+
 #: For how long (seconds) clients are written to before everything else has its turn.
 _SLICE = 0.003
 #: Clients that are written to between two looks at the clock.
@@ -231,6 +234,13 @@ class Router:
             channel.add(outbox, self._reactor.seconds())
         return channel
 
+    def expect(self, feed: str, symbol: str, exchange: str) -> None:
+        """Somebody is about to subscribe to an instrument: remember what comes of it meanwhile, which
+        is perhaps the only tick for a long time."""
+        line = self._line(feed, symbol, exchange)
+        if not line:
+            self._let_idle(line, max(self._linger, _EXPECTED))
+
     def unsubscribe(self, writer: ClientWriter, channel: Channel) -> None:
         """Take it away again. Nothing of it is sent after this returns."""
         outbox = self._private(writer)
@@ -310,9 +320,13 @@ class Router:
         line = channel.form.line
         line.prune(channel)
         if not line:
-            self._idle[line] = self._reactor.seconds() + self._linger
-            if self._idle_call is None:
-                self._idle_call = self._reactor.callLater(self._linger, self._expire)
+            self._let_idle(line, self._linger)
+
+    def _let_idle(self, line: Line, linger: float) -> None:
+        """Forget a line that nobody holds when so much time has passed."""
+        self._idle[line] = self._reactor.seconds() + linger
+        if self._idle_call is None:
+            self._idle_call = self._reactor.callLater(linger, self._expire)
 
     def _expire(self) -> None:
         self._idle_call = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.task import deferLater
+
 from openalgo_ws.bus.demand import Denied, Granted, Hold, Want
 from openalgo_ws.gateway.channel import ChannelKey
 from openalgo_ws.gateway.formats import BINARY
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Subscriptions"]
 
 Entry = dict[str, Any]
+
+#: Wants that are asked for in one turn of the reactor: a few milliseconds' work.
+_AT_ONCE = 100
 
 
 class Subscriptions:
@@ -53,12 +58,12 @@ class Subscriptions:
                 new.add(key)
             asked.append((index, item))
         wants = [Want(item.symbol, item.exchange, item.wish) for _, item in asked if item.wish]
-        grants = await session.context.demand.subscribe(user, wants) if wants else []
+        grants = await self._ask(user, wants)
         if session.closed:
             session.context.demand.release(
                 [
                     _hold(item, granted)
-                    for (_, item), granted in zip(asked, grants, strict=True)
+                    for (_, item), granted in zip(asked, grants, strict=False)
                     if isinstance(granted, Granted)
                 ]
             )
@@ -74,6 +79,27 @@ class Subscriptions:
                 answers[index] = self._success(item, granted, held)
         self._reply(request, [answer for answer in answers if answer is not None])
         session.context.router.flush_client(session.writer)
+
+    async def _ask(self, user: str, wants: Sequence[Want]) -> list[Granted | Denied]:
+        """Ask the feeds, a portion in each turn of the reactor.
+
+        The first tick of what was granted early comes before the rest is granted: the router keeps it.
+        Nothing more is asked for a client that is gone.
+        """
+        context = self._session.context
+        grants: list[Granted | Denied] = []
+        for start in range(0, len(wants), _AT_ONCE):
+            if start:
+                await deferLater(context.reactor, 0)
+            if self._session.closed:
+                break
+            portion = wants[start : start + _AT_ONCE]
+            answers = await context.demand.subscribe(user, portion)
+            for want, answer in zip(portion, answers, strict=True):
+                if isinstance(answer, Granted):
+                    context.router.expect(answer.feed, want.symbol, want.exchange)
+            grants += answers
+        return grants
 
     def unsubscribe(self, request: Unsubscribe) -> None:
         """Give items back."""

@@ -105,6 +105,7 @@ class Server:
         limits = {name: changes.pop(name) for name in Limits.__struct_fields__ if name in changes}
         description = changes.pop("endpoint", "tcp:0:interface=127.0.0.1")
         origins = changes.pop("origins", ("*",))
+        more = {name: changes.pop(name) for name in ("last_values",) if name in changes}
         self.gateway = Gateway(
             reactor=reactor,
             endpoints=[endpoint(reactor, description)],
@@ -115,6 +116,7 @@ class Server:
             describe=lambda broker: {"depth_levels": {"NSE": [5, 20]}},
             invalidate=self.invalidated.append,
             origins=origins,
+            **more,
         )
         self.gateway.startService()
         self.port: int = self.gateway.addresses()[0].port

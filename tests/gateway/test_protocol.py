@@ -105,6 +105,45 @@ async def test_subscribe_one_entry_for_each_item_in_order(server, dial) -> None:
     assert entries[5]["code"] == "INVALID_MODE"
 
 
+@pytest.mark.parametrize("kept", [0.0, 300.0])
+@pytest_twisted.ensureDeferred
+async def test_a_tick_that_comes_while_a_large_request_is_under_way_is_not_lost(serve, dial, kept) -> None:
+    server = serve(last_values=kept)
+    server.demand.waiting = waiting = []
+    client = await dial(server, "alice-key")
+    client.request(action="subscribe", symbols=[f"NSE:S{n}" for n in range(250)], mode="LTP")
+    for portion in range(3):
+        await until(lambda portion=portion: len(waiting) > portion)
+        waiting[portion].callback(None)
+        server.publish(7.5, symbol=f"S{100 * portion}")
+
+    # The reply goes first, then the only tick there has been of each.
+    answer = await client.next()
+    assert [entry["symbol"] for entry in answer["subscriptions"]] == [f"S{n}" for n in range(250)]
+    ticks = [await client.next() for _ in range(3)]
+    assert [(tick["symbol"], tick["data"]["ltp"]) for tick in ticks] == [
+        ("S0", 7.5),
+        ("S100", 7.5),
+        ("S200", 7.5),
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_of_a_client_that_goes_in_the_middle_of_a_large_request_nothing_is_held(server, dial) -> None:
+    server.demand.waiting = waiting = []
+    client = await dial(server, "alice-key")
+    client.request(action="subscribe", symbols=[f"NSE:S{n}" for n in range(250)], mode="LTP")
+    await until(lambda: len(waiting) == 1)
+    waiting[0].callback(None)
+    await until(lambda: len(waiting) == 2)
+    client.sendClose()
+    await until(lambda: not server.gateway.clients())
+    waiting[1].callback(None)
+    await until(lambda: server.demand.held == [])
+
+    assert len(waiting) == 2
+
+
 @pytest_twisted.ensureDeferred
 async def test_one_symbol_in_several_modes(server, dial) -> None:
     client = await dial(server, "alice-key")
