@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary storm screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-scale storm screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -47,6 +47,10 @@ bench-codecs: $(STAMP)
 
 bench-binary: $(STAMP)
 	$(BIN)/python benchmarks/binary.py
+
+# Past one process and one machine; fails where something is missing.
+bench-scale: $(STAMP)
+	$(BIN)/python benchmarks/large.py
 
 # A minute of disconnects; fails if a client has not the latest value of every symbol at the end.
 storm: $(STAMP)
