@@ -235,21 +235,40 @@ def _full(family: Any) -> str:
     return f"{family.name}_total" if family.type == "counter" else str(family.name)
 
 
-def _documented() -> dict[str, tuple[str, str]]:
-    """name → (type, what it says), from the table of docs/monitoring.md."""
-    rows = re.findall(r"^\| `(openalgo_ws_\w+)` \| (\w+) \| [^|]*\| (.+) \|$", MONITORING.read_text(), re.M)
-    return {name: (kind, help) for name, kind, help in rows}
+def _documented() -> dict[str, tuple[str, set[str], str]]:
+    """name → (type, labels, what it says), from the table of docs/monitoring.md."""
+    rows = re.findall(
+        r"^\| `(openalgo_ws_\w+)` \| (\w+) \| ([^|]*) \| (.+) \|$", MONITORING.read_text(), re.M
+    )
+    return {name: (kind, set(re.findall(r"\w+", labels)), help) for name, kind, labels, help in rows}
 
 
 @pytest_twisted.ensureDeferred
-async def test_the_reference_of_metrics_is_current(watched: Any) -> None:
-    text = (await watched().get("/metrics"))[1]
-    shown = {
-        _full(family): (family.type, family.documentation)
-        for family in text_string_to_metric_families(text)
+async def test_the_reference_of_metrics_is_current(watched: Any, dial: Any) -> None:
+    rig = watched()
+    client = await dial(rig.server, "alice-key")
+    await client.ask(action="subscribe", symbols=["NSE:SBIN", "NSE:NOSUCH"], mode="LTP")
+    rig.server.publish(842.35)
+    await client.next()
+    rig.meter.ticks["alice"] = [0, 5, 0, 2]
+    families = [
+        family
+        for family in text_string_to_metric_families((await rig.get("/metrics"))[1])
         if family.name.startswith("openalgo_ws_")
+    ]
+
+    documented = _documented()
+    assert {name: (kind, help) for name, (kind, _, help) in documented.items()} == {
+        _full(family): (family.type, family.documentation) for family in families
     }
-    assert _documented() == shown
+    # What has not happened yet shows no labels.
+    shown = {
+        _full(family): {name for sample in family.samples for name in sample.labels} - {"le"}
+        for family in families
+        if family.samples
+    }
+    assert {name: documented[name][1] for name in shown} == shown
+    assert sum(map(bool, shown.values())) > 15
 
 
 @pytest_twisted.ensureDeferred
