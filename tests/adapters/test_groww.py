@@ -254,6 +254,11 @@ class TestChange:
 
 
 class TestReceived:
+    @pytest.mark.parametrize("value", [1.005, 434.255, 2.675, 1.115, 0.285, 99999.995, 12345.678])
+    def test_prices_are_rounded_as_python_rounds(self, value):
+        (tick,) = codec(RELIANCE).received(msg(PRICE, price(ltp=value, avgPrice=-value)))
+        assert (tick.ltp, tick.avg_trade_price) == (round(value, 2), round(-value, 2))
+
     def test_a_book_is_forgotten_with_its_subscription(self):
         made = codec(RELIANCE, wish=BOOK)
         (tick,) = made.received(msg(BOOKS, book([(1, 10.05, 5)])))
@@ -459,7 +464,9 @@ class TestMaster:
 def test_the_access_token_is_all_the_platform_holds():
     row = AuthRow(name="u", auth="token")
     assert ADAPTER.from_row(row, {}) == {"access_token": "token"}
-    assert ADAPTER.to_row({"access_token": "token", "nkey_seed": SEED}) == {"auth": "token"}
+    assert ADAPTER.to_row({"access_token": "token"}) == {"auth": "token"}
+    # A seed would be lost there.
+    assert ADAPTER.to_row({"access_token": "token", "nkey_seed": SEED}) is None
 
 
 def test_an_order_of_a_derivative_is_named_by_its_contract():

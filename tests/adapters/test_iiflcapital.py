@@ -275,10 +275,11 @@ class TestMarket:
         assert [type(event) for event in events] == [Malformed]
 
     @pytest.mark.parametrize(
-        ("what", "least"), [("mw", 186), ("index", 19), ("oi", 16), ("uppercircuit", 12), ("marketStatus", 2)]
+        ("what", "least"),
+        [("mw", 186), ("index", 19), ("oi", 16), ("lpp", 12), ("uppercircuit", 12), ("marketStatus", 2)],
     )
     def test_a_payload_that_is_too_short(self, what, least):
-        where = "nseeq" if least in (2, 12) else "nseeq/999920000"
+        where = "nseeq" if what in ("uppercircuit", "marketStatus") else "nseeq/999920000"
         events = codec(NIFTY).received(told(what, where, bytes(least - 1)) + told(what, where, bytes(least)))
         assert [event for event in events if not isinstance(event, Tick)] == [events[0]]
         assert isinstance(events[0], Malformed)

@@ -294,13 +294,18 @@ def _prices(price: feed_pb2.LivePrice) -> tuple[float, ...]:
     )
 
 
+def _rounded(value: float) -> float:
+    """As round(value, 2), and three times as fast. Raises ValueError and OverflowError."""
+    paise = value * 100
+    whole = round(paise)
+    # Near a half the product may be on the other side of it.
+    return whole / 100 if -0.499 < paise - whole < 0.499 and -1e9 < value < 1e9 else round(value, 2)
+
+
 def _take_price(held: _Held, price: feed_pb2.LivePrice) -> bool:
     values = _prices(price)
     try:
-        # As round(value, 2), and four times as fast.
-        prices = [
-            round(value * 100) / 100 if value else old for value, old in zip(values, held.prices, strict=True)
-        ]
+        prices = [_rounded(value) if value else old for value, old in zip(values, held.prices, strict=True)]
         volume, oi, stamp = int(price.volume), int(price.openInterest), _milliseconds(price.tsInMillis)
     except (ValueError, OverflowError):
         return False
@@ -315,7 +320,7 @@ def _take_price(held: _Held, price: feed_pb2.LivePrice) -> bool:
 
 def _take_index(held: _Held, index: feed_pb2.LiveIndex) -> bool:
     try:
-        value, stamp = round(index.value * 100) / 100, _milliseconds(index.tsInMillis)
+        value, stamp = _rounded(index.value), _milliseconds(index.tsInMillis)
     except (ValueError, OverflowError):
         return False
     if not _sane((value,)):
@@ -345,7 +350,7 @@ def _side(book: Mapping[int, feed_pb2.Level]) -> list[Level]:
         point = book[key]
         price, quantity = point.price, point.qty
         if price or quantity:
-            levels.append(Level(round(price * 100) / 100, int(quantity)))
+            levels.append(Level(_rounded(price), int(quantity)))
     return levels[:5]
 
 

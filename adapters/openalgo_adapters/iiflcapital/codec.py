@@ -254,7 +254,7 @@ class MarketBridge(Bridge):
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = Record(change.instrument)
-            takers = (record.watch, record.index, record.open_interest)
+            takers = (record.watch, record.index, record.open_interest, record.protection)
             self._takers.update(zip(_all_topics(key), takers, strict=True))
         if change.new.mode is Mode.LTP:
             # From here on it would grow old.
@@ -271,6 +271,6 @@ class OrderBridge(Bridge):
         return [Reply(self._subscribe([order_topic(self._credentials.get("client_id", ""))]))]
 
 
-def _all_topics(key: str) -> tuple[bytes, bytes, bytes]:
-    mw, index, oi = (f"prod/marketfeed/{what}/v1/{key}".encode() for what in ("mw", "index", "oi"))
-    return mw, index, oi
+def _all_topics(key: str) -> tuple[bytes, ...]:
+    """The topics that tell of an instrument, in the order of those who take their payloads."""
+    return tuple(f"prod/marketfeed/{what}/v1/{key}".encode() for what in ("mw", "index", "oi", "lpp"))

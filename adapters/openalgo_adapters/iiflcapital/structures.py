@@ -23,6 +23,8 @@ _MW = Struct("<iII5i2x16xII2i" + "Iih2x" * 10)
 _INDEX = Struct("<3xI4xIi")
 _OI = Struct("<i12x")
 CIRCUIT = Struct("<IIi")
+#: Length of what is told of the price protection: high, low, divisor.
+_PROTECTION = 12
 
 #: Least lengths of what is told of a whole segment.
 LENGTHS = {
@@ -124,6 +126,11 @@ class Record:
             raise BadStructure("a packet of open interest is cut short")
         (self.oi,) = _OI.unpack_from(payload)
         return self.again()
+
+    def protection(self, payload: bytes) -> None:
+        """The range of price protection, which no tick has."""
+        if len(payload) < _PROTECTION:
+            raise BadStructure("a packet of price protection is cut short")
 
     def again(self) -> Tick | None:
         """The last tick with what is known now; None before there is a price."""
