@@ -59,7 +59,8 @@ class Demo(Service):
             environment,
             rate=_RATE,
         )
-        self.database = Database(f"sqlite:///{self._folder}/demo.db")
+        self.database_url = f"sqlite:///{self._folder}/demo.db"
+        self.database = Database(self.database_url)
 
     def privilegedStartService(self) -> None:
         """Open the simulated broker, and fill the database with its user and instruments."""

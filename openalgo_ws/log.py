@@ -30,9 +30,8 @@ from twisted.logger import (
 )
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
-from zope.interface import implementer
+from zope.interface import implementer, provider
 
-from openalgo_ws.config import Settings
 from openalgo_ws.repeats import Repeats
 
 __all__ = [
@@ -40,8 +39,9 @@ __all__ = [
     "LoggedService",
     "RateLimitedLog",
     "StdlibBridge",
+    "numbered",
     "observer_to",
-    "twistd_observer",
+    "twistd_stream",
 ]
 
 _LEVELS = {
@@ -55,7 +55,7 @@ _NAMES = {level: name for name, level in _LEVELS.items()}
 
 #: What an event belongs to: part of every line where an event has it. `client` is the number of a
 #: client's connection, `connection` that of a broker's.
-_CORRELATION = ("client", "user", "broker", "account", "feed", "connection")
+_CORRELATION = ("worker", "client", "user", "broker", "account", "feed", "connection")
 
 _PREFIX = "openalgo_ws."
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -81,8 +81,8 @@ def observer_to(
     return FilteringLogObserver(line, [_WhatWasPrinted()], negativeObserver=passed)
 
 
-def twistd_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserver | None:
-    """The observer for a server run by twistd with these options, as twistd itself would choose:
+def twistd_stream(twistd: Mapping[str, Any]) -> IO[str] | None:
+    """Where a server run by twistd with these options logs to, as twistd itself would choose:
     to the log file, else in the foreground to standard output, else to ``twistd.log``.
 
     None where twistd was told of a logger or of syslog: then that is used.
@@ -91,12 +91,21 @@ def twistd_observer(settings: Settings, twistd: Mapping[str, Any]) -> ILogObserv
         return None
     file = twistd.get("logfile")
     foreground = bool(twistd.get("nodaemon") or twistd.get("debug"))
-    stream: IO[str]
     if file == "-" or (foreground and not file):
-        stream = sys.stdout
-    else:
-        stream = LogFile.fromFullPath(file or "twistd.log")
-    return observer_to(stream, settings.log_level, settings.log_format, settings.log_levels)
+        return sys.stdout
+    made: IO[str] = LogFile.fromFullPath(file or "twistd.log")
+    return made
+
+
+def numbered(observer: ILogObserver, worker: str) -> ILogObserver:
+    """The same observer, for a worker process, whose name is part of each event."""
+
+    @provider(ILogObserver)
+    def named(event: LogEvent) -> None:
+        observer({**event, "worker": worker})
+
+    made: ILogObserver = named
+    return made
 
 
 class CorrelatedLogger(Logger):

@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.python import usage
@@ -27,6 +28,9 @@ _GENERAL = (
     ("--version", "Print the version and exit."),
     ("--help", "Print this text and exit."),
 )
+
+
+_KINDS = {declaration.attribute: declaration.kind for declaration in DECLARATIONS}
 
 
 def stop(message: object) -> NoReturn:
@@ -53,6 +57,8 @@ class Options(usage.Options):
         self._config: str | None = None
         self._given: dict[str, list[str]] = {}
         self.loaded: Loaded | None = None
+        #: The file that was read.
+        self.file: Path | None = None
 
     @property
     def settings(self) -> Settings:
@@ -78,11 +84,24 @@ class Options(usage.Options):
             stop(error)
 
     def postOptions(self) -> None:
-        self.loaded = load(self._given, self._environ, find_file(self._config))
+        self.file = find_file(self._config)
+        self.loaded = load(self._given, self._environ, self.file)
 
     def getUsage(self, width: int | None = None) -> str:
         columns = width or min(shutil.get_terminal_size().columns, 100)
         return f"\n{textwrap.fill(self.longdesc, columns)}\n{help_text(_GENERAL, columns)}"
+
+    def arguments(self) -> list[str]:
+        """The command line that gives another process the same configuration, with its environment."""
+        made = [] if self.file is None else [f"--config={self.file.absolute()}"]
+        for attribute, texts in self._given.items():
+            option = attribute.replace("_", "-")
+            for text in texts:
+                if isinstance(_KINDS[attribute], Flag):
+                    made.append(f"--{option}" if text == "true" else f"--no-{option}")
+                else:
+                    made.append(f"--{option}={text}")
+        return made
 
     def given(self, attribute: str, text: str) -> None:
         """Note one occurrence of an option."""

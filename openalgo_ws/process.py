@@ -5,11 +5,19 @@ from __future__ import annotations
 import gc
 import resource
 import signal
+from collections.abc import Callable
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
 
-__all__ = ["calm_collector", "descriptor_limit", "end_cleanly_on_signals", "raise_descriptor_limit"]
+__all__ = [
+    "calm_collector",
+    "descriptor_limit",
+    "end_cleanly_on_signals",
+    "on_hangup",
+    "raise_descriptor_limit",
+    "stop_reactor",
+]
 
 #: Objects made before the youngest generation is looked at. A tick's objects die by reference
 #: count; the collector finds nothing among them and only costs time.
@@ -44,8 +52,9 @@ def calm_collector() -> None:
     gc.set_threshold(_YOUNG, 3, 330)
 
 
-def end_cleanly_on_signals(reactor: Any) -> None:
-    """SIGTERM and SIGINT stop the reactor, and the exit code is 0.
+def end_cleanly_on_signals(reactor: Any, *, alone: bool = True) -> None:
+    """SIGTERM and SIGINT stop the reactor, and the exit code is 0. A process that is not ``alone`` leaves
+    it to its supervisor what to do about SIGINT, which a terminal sends to all, and SIGHUP.
 
     With Twisted's own handlers twistd ends by raising the signal again once everything is down, and
     a supervisor reads that as a death by signal. A reactor in a thread of another program leaves that
@@ -55,15 +64,32 @@ def end_cleanly_on_signals(reactor: Any) -> None:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        reactor.callFromThread(_stop, reactor)
+        reactor.callFromThread(stop_reactor, reactor)
 
     def install() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop if alone else signal.SIG_IGN)
+        if not alone:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     reactor.callWhenRunning(install)
 
 
-def _stop(reactor: Any) -> None:
+def on_hangup(reactor: Any, call: Callable[[], None]) -> None:
+    """Call this in the reactor's thread on SIGHUP. Other threads' reactors hear of no signals."""
+    if current_thread() is not main_thread():
+        return
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        reactor.callFromThread(call)
+
+    def install() -> None:
+        signal.signal(signal.SIGHUP, hear)
+
+    reactor.callWhenRunning(install)
+
+
+def stop_reactor(reactor: Any) -> None:
+    """Stop the reactor, if it runs."""
     if reactor.running:
         reactor.stop()

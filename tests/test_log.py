@@ -13,8 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from twisted.python.failure import Failure
 
-from openalgo_ws.config import Settings
-from openalgo_ws.log import CorrelatedLogger, LoggedService, RateLimitedLog, observer_to, twistd_observer
+from openalgo_ws.log import CorrelatedLogger, LoggedService, RateLimitedLog, observer_to, twistd_stream
 from openalgo_ws.repeats import Repeats
 
 
@@ -224,15 +223,16 @@ def test_the_standard_librarys_warnings_come_in_while_the_service_runs(
 
 
 def test_twistds_own_choice_of_a_logger_is_left_alone() -> None:
-    assert twistd_observer(Settings(), {"logger": "some.observer"}) is None
-    assert twistd_observer(Settings(), {"syslog": 1}) is None
+    assert twistd_stream({"logger": "some.observer"}) is None
+    assert twistd_stream({"syslog": 1}) is None
 
 
 def test_a_daemon_logs_to_its_file(tmp_path: Any) -> None:
     path = tmp_path / "here.log"
 
-    observer = twistd_observer(Settings(), {"logfile": str(path), "nodaemon": False})
-    assert observer is not None
+    stream = twistd_stream({"logfile": str(path), "nodaemon": False})
+    assert stream is not None
+    observer = observer_to(stream, "INFO", "text")
     Logger(namespace="openalgo_ws.x", observer=observer).error("wrong")
 
     assert path.read_text().endswith(" ERROR    x: wrong\n")

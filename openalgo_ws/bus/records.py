@@ -20,9 +20,23 @@ import msgspec
 from openalgo_ws.encoding.trim import cut_book
 from openalgo_ws.tick import Mode
 
-__all__ = ["TICKS_PREFIX", "TickRecord", "TickSink", "pack", "tag_of", "topic_for", "unpack"]
+__all__ = [
+    "LAST_VALUES",
+    "TICKS_PREFIX",
+    "TickRecord",
+    "TickSink",
+    "pack",
+    "pack_messages",
+    "tag_of",
+    "topic_for",
+    "unpack",
+    "unpack_messages",
+]
 
 TICKS_PREFIX = b"\x00T"
+#: The topic of an instrument's last values, for a gateway that begins to hold it. The payload holds the
+#: messages (topic and payload) that would have brought them, oldest first.
+LAST_VALUES = b"\x00L"
 
 
 class TickRecord(msgspec.Struct, array_like=True, gc=False):
@@ -63,6 +77,7 @@ class TickSink(Protocol):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[TickRecord])
+_messages_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 
 
 def topic_for(feed: str) -> bytes:
@@ -83,3 +98,13 @@ def pack(records: Sequence[TickRecord]) -> bytes:
 def unpack(payload: bytes) -> list[TickRecord]:
     """The records of a payload frame; msgspec.MsgspecError if it is not one of ours."""
     return _decoder.decode(payload)
+
+
+def pack_messages(messages: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Several messages, each a topic and a payload, as one."""
+    return _encoder.encode(messages)
+
+
+def unpack_messages(data: bytes) -> list[tuple[bytes, bytes]]:
+    """What `pack_messages` was given; msgspec.MsgspecError if it is no such thing."""
+    return _messages_decoder.decode(data)

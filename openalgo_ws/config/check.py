@@ -22,6 +22,10 @@ def check(settings: Settings) -> None:
     if slots & (slots - 1):
         raise SettingsError("DISRUPTOR_BUFFER_SIZE", str(slots), "allowed is a power of two")
     _check_status(settings)
+    if settings.workers > 1:
+        for endpoint in settings.endpoints():
+            if endpoint_parts(endpoint)[0] not in ("tcp", "tcp6", "ssl"):
+                raise SettingsError("WS_WORKERS", str(settings.workers), f"can't share {endpoint}")
     for endpoint in settings.endpoints():
         if stays_on_loopback(endpoint):
             continue

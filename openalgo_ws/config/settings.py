@@ -75,6 +75,13 @@ class Settings:
     websocket_port: int = setting(
         "WEBSOCKET_PORT", _PORT, 8765, _LISTEN, "TCP port to listen on; 0 takes any free one."
     )
+    workers: int = setting(
+        "WS_WORKERS",
+        Whole(1, 256),
+        1,
+        _LISTEN,
+        "Processes that serve the clients, beside one for the feeds; 1 does everything in one process.",
+    )
     demo: bool = setting(
         "WS_DEMO",
         Flag(),

@@ -248,6 +248,16 @@ class Channel:
             frames.append(frame)
         self._stats.touched.append(self)
 
+    def tell_last(self, tick: RoutedTick) -> None:
+        """Tell the last known value, which came later than its subscribers."""
+        frame = self.form.snapshot(tick)
+        for frames in self.sinks.values():
+            frames.append(frame)
+        if self.sinks:
+            self._stats.touched.append(self)
+        for sink in self.behind:
+            sink.keep(self, tick)
+
     def send(self, tick: RoutedTick, now: float) -> None:
         """Tell a tick now, to those who keep up and to those who don't."""
         sinks = self.sinks

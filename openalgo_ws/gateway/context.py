@@ -98,6 +98,8 @@ class Context:
         self.by_address: Counter[str] = Counter(limits.connections_per_address)
         self.by_user: Counter[str] = Counter(limits.connections_per_user)
         self.failures = FailureWindow(limits.failed_authentications, limits.failure_window)
+        #: Clients of other processes that are part of the same server.
+        self.elsewhere = 0
 
     def joined(self, user: str, session: Session) -> None:
         """A session has authenticated."""

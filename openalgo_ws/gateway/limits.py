@@ -7,7 +7,7 @@ window is over.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import msgspec
@@ -54,19 +54,30 @@ class Bucket:
 
 
 class Counter(Generic[K]):
-    """How many each key holds, up to a cap."""
+    """How many each key holds, up to a cap.
+
+    What other processes hold counts as well: ``elsewhere`` is kept by others, and ``changed`` is called
+    with a key when what is held here has changed.
+    """
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
         self._held: dict[K, int] = {}
+        self.elsewhere: dict[K, int] = {}
+        self.changed: Callable[[K], None] = lambda key: None
 
     def take(self, key: K) -> bool:
         """One more; False (and nothing taken) if that is more than the cap."""
         held = self._held.get(key, 0)
-        if held >= self._cap:
+        if held + self.elsewhere.get(key, 0) >= self._cap:
             return False
         self._held[key] = held + 1
+        self.changed(key)
         return True
+
+    def held(self, key: K) -> int:
+        """How many a key holds here."""
+        return self._held.get(key, 0)
 
     def give(self, key: K) -> None:
         """One less."""
@@ -75,22 +86,32 @@ class Counter(Generic[K]):
             self._held[key] = held
         else:
             del self._held[key]
+        self.changed(key)
 
     def __len__(self) -> int:
         return len(self._held)
 
 
 class FailureWindow:
-    """Failures per key within a sliding window; the oldest keys are forgotten beyond ``capacity``."""
+    """Failures per key within a sliding window; the oldest keys are forgotten beyond ``capacity``.
+
+    ``failed`` is called with the key of each failure that `add` is told of.
+    """
 
     def __init__(self, cap: int, window: float, capacity: int = 10_000) -> None:
         self._cap = cap
         self._window = window
         self._capacity = capacity
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self.failed: Callable[[str], None] = lambda key: None
 
     def add(self, key: str, now: float) -> None:
         """A failure."""
+        self.note(key, now)
+        self.failed(key)
+
+    def note(self, key: str, now: float) -> None:
+        """A failure that another process was told of."""
         failures = self._recent(key, now)
         failures.append(now)
         del failures[: -self._cap]

@@ -35,23 +35,25 @@ class Source:
 class Line:
     """One instrument of one feed: its channels, and its ticks by mode.
 
-    ``id`` stands for symbol and exchange in binary records, whatever the feed.
+    ``id`` stands for symbol and exchange in binary records, whatever the feed. ``kept`` counts those
+    elsewhere for whom the last values are kept.
     """
 
-    __slots__ = ("_forms", "exchange", "feed", "id", "sources", "symbol")
+    __slots__ = ("_forms", "exchange", "feed", "id", "kept", "sources", "symbol")
 
     def __init__(self, feed: str, symbol: str, exchange: str, id: int) -> None:
         self.feed = feed
         self.symbol = symbol
         self.exchange = exchange
         self.id = id
+        self.kept = 0
         self._forms: dict[ChannelKey, Form] = {}
         #: By the mode in which the ticks come.
         self.sources: dict[Mode, Source] = {mode: Source(self, mode) for mode in Mode}
 
     def __bool__(self) -> bool:
         """Whether anybody holds anything of this instrument."""
-        return bool(self._forms)
+        return bool(self._forms) or self.kept > 0
 
     @property
     def ticks(self) -> int:
@@ -62,6 +64,22 @@ class Line:
         """The newest tick that can serve a mode."""
         able = [source for richer, source in self.sources.items() if richer >= mode]
         return max(able, key=lambda source: source.serial).last
+
+    def lasts(self) -> list[RoutedTick]:
+        """The last tick of each mode that is the newest or richer than all newer ones, oldest first."""
+        shown: list[RoutedTick] = []
+        for source in sorted(self.sources.values(), key=lambda source: -source.serial):
+            if source.last is not None and (not shown or source.last.mode > shown[-1].mode):
+                shown.append(source.last)
+        return shown[::-1]
+
+    def tell_last(self) -> None:
+        """Tell every subscriber the last value, which has just become known."""
+        for form in self._forms.values():
+            last = self.last(form.mode)
+            if last is not None:
+                for channel in form.channels.values():
+                    channel.tell_last(last)
 
     def channel(self, key: ChannelKey, encoder: Encoder, stats: Stats, clock: Clock) -> Channel:
         """The channel of that key, made if it isn't there."""

@@ -14,12 +14,22 @@ from twisted.internet.interfaces import IOpenSSLContextFactory, IStreamServerEnd
 from twisted.logger import Logger
 from zope.interface import implementer
 
-__all__ = ["EndpointError", "RenewingContextFactory", "certificate_files", "endpoint"]
+__all__ = [
+    "BACKLOG",
+    "EndpointError",
+    "RenewingContextFactory",
+    "certificate_files",
+    "endpoint",
+    "tls_context",
+]
 
 
 #: Connections that may wait to be accepted: when a server comes back, all its clients come at once, and
 #: one that finds no room here tries again after a second, then after two more.
-_BACKLOG = 1024
+BACKLOG = 1024
+
+
+_TLS_OPTIONS = {"port", "privateKey", "certKey", "extraCertChain", "interface", "backlog"}
 
 
 class EndpointError(ValueError):
@@ -37,7 +47,7 @@ def endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
     if parts[0] == "ssl":
         return _tls(reactor, description, parts[1:])
     if parts[0] in ("tcp", "tcp6", "unix") and not any(part.startswith("backlog=") for part in parts):
-        description += f":backlog={_BACKLOG}"
+        description += f":backlog={BACKLOG}"
     try:
         made: IStreamServerEndpoint = serverFromString(reactor, description)
     except (ValueError, TypeError, KeyError, OSError) as error:
@@ -55,22 +65,29 @@ def certificate_files(description: str) -> tuple[Path, Path] | None:
     return Path(key), Path(options.get("certKey", key))
 
 
+def tls_context(reactor: Any, description: str) -> RenewingContextFactory:
+    """The certificate of an ``ssl:`` endpoint. Raises `EndpointError`."""
+    parts = _split(description)
+    options = dict(part.partition("=")[::2] for part in parts[1:] if "=" in part)
+    chain = options.get("extraCertChain")
+    files = certificate_files(description)
+    if files is None:
+        raise EndpointError(f"{description!r} has no certificate")
+    return RenewingContextFactory(*files, Path(chain) if chain else None, reactor)
+
+
 def _tls(reactor: Any, description: str, parts: Iterable[str]) -> IStreamServerEndpoint:
     positional = [part for part in parts if "=" not in part]
     options = dict(part.partition("=")[::2] for part in parts if "=" in part)
-    port = options.pop("port", positional[0] if positional else "")
-    key = options.pop("privateKey", "server.pem")
-    certificate = options.pop("certKey", key)
-    chain = options.pop("extraCertChain", None)
-    interface = options.pop("interface", "")
-    backlog = options.pop("backlog", str(_BACKLOG))
-    if options:
-        raise EndpointError(f"{description!r}: unknown option {next(iter(options))!r}")
+    unknown = options.keys() - _TLS_OPTIONS
+    if unknown:
+        raise EndpointError(f"{description!r}: unknown option {min(unknown)!r}")
+    port = options.get("port", positional[0] if positional else "")
+    backlog = options.get("backlog", str(BACKLOG))
     if not port.isdigit() or not backlog.isdigit() or int(port) > 65535:
         raise EndpointError(f"{description!r} names no port")
-    files = (Path(key), Path(certificate), Path(chain) if chain else None)
-    factory = RenewingContextFactory(*files, reactor)
-    return SSL4ServerEndpoint(reactor, int(port), factory, int(backlog), interface)
+    factory = tls_context(reactor, description)
+    return SSL4ServerEndpoint(reactor, int(port), factory, int(backlog), options.get("interface", ""))
 
 
 def _split(description: str) -> list[str]:

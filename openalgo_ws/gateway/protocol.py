@@ -249,7 +249,7 @@ class ClientFactory(WebSocketServerFactory):
 
     def full(self) -> bool:
         """Whether the gateway has as many clients as it may."""
-        return len(self.clients) >= self.context.limits.connections
+        return len(self.clients) + self.context.elsewhere >= self.context.limits.connections
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """Turn TCP connections away outright when a flood of them waits for its handshake."""

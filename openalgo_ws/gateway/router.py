@@ -17,13 +17,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from openalgo_ws.bus.demand import UNTAGGED
-from openalgo_ws.bus.records import TICKS_PREFIX, tag_of, unpack
+from openalgo_ws.bus.records import LAST_VALUES, TICKS_PREFIX, tag_of, unpack, unpack_messages
 from openalgo_ws.bus.topics import market_topics, parse_market_topic
 from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Stats
 from openalgo_ws.gateway.ids import Ids
 from openalgo_ws.gateway.line import Line, Source
 from openalgo_ws.gateway.outbox import Outbox
 from openalgo_ws.gateway.throttle import ThrottleClock
+from openalgo_ws.gateway.ticks import RoutedTick, read_foreign
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
 
@@ -60,7 +61,8 @@ class Router:
     """Routes ticks to the outboxes of those who hold them.
 
     ``control`` takes every message that is neither market data nor ours: (topic, payload).
-    ``linger`` is how long (seconds) last values outlive the last subscriber.
+    ``linger`` is how long (seconds) last values outlive the last subscriber. ``mirror``: the bus is that
+    of a feed process, which sends the last values of what begins to be held.
     """
 
     log = Logger()
@@ -73,6 +75,7 @@ class Router:
         wall_ms: Callable[[], int],
         control: Callable[[bytes, bytes], None],
         linger: float = 300.0,
+        mirror: bool = False,
     ) -> None:
         #: What went out, by feed and mode.
         self.told: dict[tuple[str, Mode], Stats] = {}
@@ -84,6 +87,7 @@ class Router:
         self._wall_ms = wall_ms
         self._control = control
         self._linger = linger
+        self._mirror = mirror
         self._clock = ThrottleClock(reactor, self.flush)
         self._own: dict[str, dict[tuple[str, str], Line]] = {}
         self._ids = Ids()
@@ -148,6 +152,8 @@ class Router:
             self.bus_stats.unwanted += 1
         elif topic.startswith(TICKS_PREFIX):
             self._tagged(topic, payload, now)
+        elif topic == LAST_VALUES and self._mirror:
+            self._last_values(payload, now)
         elif parse_market_topic(topic) is None:
             self._control(topic, payload)
         else:
@@ -183,6 +189,30 @@ class Router:
             source.last = record
             for channel in source.channels:
                 channel.take(record, now)
+
+    def _last_values(self, payload: bytes, now: float) -> None:
+        """An instrument's last values: remember them, and tell those who have waited for them."""
+        line: Line | None = None
+        ticks: list[RoutedTick] = []
+        try:
+            for topic, data in unpack_messages(payload):
+                if topic.startswith(TICKS_PREFIX):
+                    (record,) = unpack(data)
+                    line = self._line(tag_of(topic), record.symbol, record.exchange)
+                    ticks.append(record)
+                elif market := parse_market_topic(topic):
+                    line = self._line(UNTAGGED, market.symbol, market.exchange)
+                    ticks.append(read_foreign(data, market.mode, self._wall_ms()))
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            self._malformed(now, "last values that can't be read")
+        if line is not None:
+            if not line.ticks and not line.lasts():
+                for tick in ticks:
+                    source = line.sources[tick.mode]
+                    self._serial = source.serial = self._serial + 1
+                    source.last = tick
+                line.tell_last()
+            self._linger_unheld(line)
 
     def malformed(self, what: str) -> None:
         """Count a bus message that could not be used; logged at most once a second."""
@@ -319,6 +349,9 @@ class Router:
             return
         line = channel.form.line
         line.prune(channel)
+        self._linger_unheld(line)
+
+    def _linger_unheld(self, line: Line) -> None:
         if not line:
             self._let_idle(line, self._linger)
 
@@ -327,6 +360,19 @@ class Router:
         self._idle[line] = self._reactor.seconds() + linger
         if self._idle_call is None:
             self._idle_call = self._reactor.callLater(linger, self._expire)
+
+    # For gateways elsewhere.
+
+    def keep(self, feed: str, symbol: str, exchange: str) -> Line:
+        """Keep an instrument's last values, until `give_up` was called as often."""
+        line = self._line(feed, symbol, exchange)
+        line.kept += 1
+        return line
+
+    def give_up(self, line: Line) -> None:
+        """Somebody needs an instrument's last values no more. They go after a while."""
+        line.kept -= 1
+        self._linger_unheld(line)
 
     def _expire(self) -> None:
         self._idle_call = None

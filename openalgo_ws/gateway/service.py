@@ -39,8 +39,9 @@ _invalidation = msgspec.json.Decoder(_Invalidation).decode
 class Gateway(Service):
     """Serves clients on all given endpoints from one router.
 
-    ``last_values`` is how long (seconds) last values outlive their last subscriber. ``invalidate`` is
-    called with the user whose credentials changed (CACHE_INVALIDATE).
+    ``last_values`` is how long (seconds) last values outlive their last subscriber; ``mirror``: the bus
+    is a feed process', which sends those of what begins to be held. ``invalidate`` is called with the user
+    whose credentials changed (CACHE_INVALIDATE).
     """
 
     log = Logger()
@@ -60,13 +61,16 @@ class Gateway(Service):
         origins: tuple[str, ...] = ANY,
         wall_ms: Callable[[], int] = lambda: int(time() * 1000),
         last_values: float = 300.0,
+        mirror: bool = False,
     ) -> None:
         self._reactor = reactor
         self._endpoints = endpoints
         self._invalidate = invalidate
         self._ports: list[IListeningPort] = []
         self._orders = OrderRelay()
-        self.router = Router(reactor, ENCODERS, wall_ms=wall_ms, control=self._control, linger=last_values)
+        self.router = Router(
+            reactor, ENCODERS, wall_ms=wall_ms, control=self._control, linger=last_values, mirror=mirror
+        )
         self.context = Context(
             reactor=reactor,
             router=self.router,
@@ -96,7 +100,8 @@ class Gateway(Service):
         if not self._ports:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]
-        self.log.info("listening on {addresses}", addresses=", ".join(map(str, self.addresses())))
+        if self._ports:
+            self.log.info("listening on {addresses}", addresses=", ".join(map(str, self.addresses())))
 
     def addresses(self) -> list[Any]:
         """Where the gateway listens, with real port numbers."""

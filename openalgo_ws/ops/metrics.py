@@ -5,6 +5,7 @@ Nothing is counted here. The parts keep plain integers anyway; they are read whe
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -24,10 +25,10 @@ from openalgo_ws.feeds.life import ConnectionState
 from openalgo_ws.feeds.report import ConnectionReport
 from openalgo_ws.ops.histogram import Histogram
 from openalgo_ws.ops.probe import FEED as PROBE
-from openalgo_ws.ops.sources import Feeds, Sources
+from openalgo_ws.ops.sources import Feeds, Sources, Workers
 from openalgo_ws.tick import Mode
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "server_metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "openalgo_ws_"
@@ -41,6 +42,7 @@ class Metrics:
     """A registry of our own, with the server's numbers and those of its process."""
 
     def __init__(self, sources: Sources) -> None:
+        """Where ``sources`` have workers, theirs are in it, too."""
         self._registry = CollectorRegistry()
         self._registry.register(_Server(sources))
         ProcessCollector(registry=self._registry)
@@ -51,6 +53,11 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+def server_metrics(sources: Sources) -> Iterator[Metric]:
+    """What the parts of this process have counted."""
+    return _Server(sources).parts()
+
+
 class _Server(Collector):
     """Reads the parts at every scrape."""
 
@@ -58,6 +65,13 @@ class _Server(Collector):
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
+        workers = self._sources.workers
+        if workers is None:
+            return self.parts()
+        return workers.reports.metrics(itertools.chain(self.parts(), _workers(workers)))
+
+    def parts(self) -> Iterator[Metric]:
+        """What this process has counted."""
         sources = self._sources
         info = InfoMetricFamily(f"{_PREFIX}build", "The version that runs.")
         info.add_metric([], {"version": sources.version})
@@ -161,6 +175,17 @@ class _Server(Collector):
         if bus is not None:
             yield _gauge("bus_backlog", "Records that wait for room on the bus.", bus.backlog())
             yield _counter("bus_conflated", "Records replaced while they waited for room.", bus.conflated)
+
+
+def _workers(workers: Workers) -> Iterator[Metric]:
+    ready = {(slot,): float(state == "ready") for slot, state in workers.ready().items()}
+    yield _gauge("worker_ready", "1 where a worker process serves clients.", ready, "slot")
+    yield _counter("worker_deaths", "Worker processes that ended by themselves.", workers.deaths)
+    links = workers.links()
+    dropped = {(name,): float(link.dropped) for name, link in links.items()}
+    yield _gauge("worker_dropped", "Messages for a worker that found no room at all.", dropped, "name")
+    waiting = {(name,): float(link.intake.backlog()) for name, link in links.items()}
+    yield _gauge("worker_backlog", "Messages, or instruments, that wait for a worker.", waiting, "name")
 
 
 def _feeds(feeds: Feeds, due: set[str]) -> Iterator[Metric]:

@@ -52,7 +52,7 @@ class StatusPort(MultiService):
             return snapshot(sources, reactor.seconds(), began)
 
         async def config(request: Request) -> tuple[int, Any]:
-            port = sources.gateway.addresses()[0].port
+            port = sources.port()
             secure = settings.endpoints()[0].startswith("ssl:")
             return 200, websocket_config(request, settings.websocket_url, port, secure)
 

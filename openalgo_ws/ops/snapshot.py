@@ -12,7 +12,7 @@ from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.ops.sources import Sources
 
-__all__ = ["readiness", "snapshot"]
+__all__ = ["clients_of", "readiness", "snapshot"]
 
 #: So many clients are listed, those that are furthest behind first.
 _CLIENTS = 200
@@ -32,7 +32,11 @@ def readiness(sources: Sources, due: Set[str] | None = None) -> dict[str, Any]:
             asleep = not live and tag not in due
             ok = ok and (live or asleep)
             feeds[tag] = "asleep" if asleep else status.state.value
-    return {"ok": ok, "feeds": feeds}
+    if sources.workers is None:
+        return {"ok": ok, "feeds": feeds}
+    workers = sources.workers.ready()
+    # One that is being replaced is no outage as long as others serve.
+    return {"ok": ok and "ready" in workers.values(), "feeds": feeds, "workers": workers}
 
 
 def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
@@ -40,14 +44,13 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
 
     Times are in seconds, but for the latency, which is in milliseconds.
     """
-    gateway, meter, feeds = sources.gateway, sources.meter, sources.feeds
-    clients = nlargest(_CLIENTS, gateway.clients(), key=lambda session: session.writer.waiting)
+    meter, feeds = sources.meter, sources.feeds
     due = sources.due()
     return {
         "version": sources.version,
         "uptime": now - began,
         "ready": readiness(sources, due)["ok"],
-        **gateway.status(),
+        **_gateway(sources),
         "outboxes": sources.outboxes(),
         "encoded": sources.encoded(),
         "deliveries": sources.deliveries(),
@@ -63,7 +66,40 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
             for feed in (() if feeds is None else feeds.feed_reports())
         ],
         "accounts": msgspec.to_builtins([] if feeds is None else feeds.account_reports()),
-        "connections": [_client(sources, session, now) for session in clients],
+        "connections": clients_of(sources, now),
+        **_workers(sources),
+    }
+
+
+def clients_of(sources: Sources, now: float, most: int = _CLIENTS) -> list[dict[str, Any]]:
+    """The clients, those that are furthest behind first."""
+    here = nlargest(most, sources.gateway.clients(), key=lambda session: session.writer.waiting)
+    shown = [_client(sources, session, now) for session in here]
+    if sources.workers is None:
+        return shown
+    for report in sources.workers.reports.latest.values():
+        shown += report.clients
+    return nlargest(most, shown, key=lambda client: client["waiting"])
+
+
+def _gateway(sources: Sources) -> dict[str, Any]:
+    """What gateways have done; what came from the bus is counted here, once."""
+    status = sources.gateway.status()
+    if sources.workers is not None:
+        for key in ("clients", "users", "conflated"):
+            status[key] += sources.workers.reports.total(key)
+    return status
+
+
+def _workers(sources: Sources) -> dict[str, Any]:
+    if sources.workers is None:
+        return {}
+    latest = sources.workers.reports.latest
+    return {
+        "workers": {
+            name: {"pid": report.pid, **{key: report.status[key] for key in ("clients", "deliveries")}}
+            for name, report in latest.items()
+        }
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -14,8 +14,9 @@ from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.probe import FEED as PROBE
 from openalgo_ws.ops.probe import Probe
 from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.reports import Reports
 
-__all__ = ["Backlog", "Feeds", "Sources", "Waiting"]
+__all__ = ["Backlog", "Feeds", "Link", "Sources", "Waiting", "Workers"]
 
 
 class Feeds(Protocol):
@@ -52,8 +53,36 @@ class Waiting(Protocol):
     def backlog(self) -> int: ...
 
 
+class Link(Protocol):
+    """The way to a worker: `openalgo_ws.scale.fanout.WorkerLink`."""
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def intake(self) -> Waiting: ...
+
+
+class Workers(Protocol):
+    """The gateway's worker processes: `openalgo_ws.scale.supervisor.Supervisor`."""
+
+    @property
+    def deaths(self) -> int: ...
+
+    @property
+    def reports(self) -> Reports: ...
+
+    @property
+    def port(self) -> int: ...
+
+    def ready(self) -> dict[str, str]: ...
+
+    def links(self) -> Mapping[str, Link]: ...
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a server. Without feeds of its own it has no `feeds`, `bus`, `meter` and `probe`.
+    With worker processes `gateway` is the one that serves the status page alone.
 
     ``due`` names the feeds of which something is held whose exchange trades now.
     """
@@ -67,6 +96,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     meter: Meter | None = None
     probe: Probe | None = None
     due: Callable[[], set[str]] = set
+    workers: Workers | None = None
 
     def ticks(self) -> int:
         """Ticks that came over the bus, without the probe's."""
@@ -74,20 +104,29 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     def deliveries(self) -> int:
         """Messages with ticks that went to clients, without the probe's."""
-        return self.gateway.router.stats.deliveries - self._probes()
+        return self.gateway.router.stats.deliveries - self._probes() + self._elsewhere("deliveries")
 
     def _probes(self) -> int:
         return 0 if self.probe is None else self.probe.arrivals
 
+    def _elsewhere(self, key: str) -> int:
+        return 0 if self.workers is None else self.workers.reports.total(key)
+
+    def port(self) -> int:
+        """Where clients connect."""
+        return int(self.gateway.addresses()[0].port) if self.workers is None else self.workers.port
+
     def encoded(self) -> int:
         """Messages made of ticks, without the probe's."""
-        return sum(told.encoded for (feed, _), told in self.gateway.router.told.items() if feed != PROBE)
+        told = self.gateway.router.told.items()
+        return sum(one.encoded for (feed, _), one in told if feed != PROBE) + self._elsewhere("encoded")
 
     def outboxes(self) -> int:
         """Outboxes that serve clients, without the probe's."""
-        return self.gateway.router.outboxes() - (self.probe is not None)
+        return self.gateway.router.outboxes() - (self.probe is not None) + self._elsewhere("outboxes")
 
     def bytes_sent(self) -> int:
         """Bytes written to clients, those that are gone included."""
         clients = self.gateway.clients()
-        return self.gateway.context.tally.bytes_of_gone + sum(one.writer.bytes_sent for one in clients)
+        here = sum(one.writer.bytes_sent for one in clients)
+        return self.gateway.context.tally.bytes_of_gone + here + self._elsewhere("bytes_sent")

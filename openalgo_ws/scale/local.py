@@ -150,6 +150,8 @@ class _ClientFactory(Factory):
 class LocalDemandClient(ClientService):
     """Keeps a `RemoteDemand` connected to the Unix socket of the feed process."""
 
+    _demand: RemoteDemand
+
     def __init__(self, reactor: Any, path: Path, demand: RemoteDemand) -> None:
         super().__init__(
             UNIXClientEndpoint(reactor, str(path)),
@@ -158,3 +160,9 @@ class LocalDemandClient(ClientService):
             retryPolicy=lambda attempt: min(0.05 * 2**attempt, 0.5),
             clock=reactor,
         )
+        self._demand = demand
+
+    def stopService(self) -> Deferred[None]:
+        """End the connection."""
+        self._demand.leave()
+        return super().stopService()

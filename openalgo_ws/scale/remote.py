@@ -97,6 +97,11 @@ class RemoteDemand:
         self._beating.start(self._beat, now=False)
         self._tell(m.Hello(m.VERSION, self._gateway, self._generation))
 
+    def leave(self) -> None:
+        """End the channel, because the gateway stops."""
+        self._up = False
+        self._end()
+
     def lost(self) -> None:
         """The channel has ended. Harmless if there is none."""
         if self._send is None:

@@ -1,20 +1,24 @@
 """``twistd openalgo-ws``: the only place where the parts are wired together.
 
 `openalgo_ws.tap.feeds` composes what speaks to brokers, `openalgo_ws.tap.gateway` what speaks to
-clients; `openalgo_ws.tap.server` is the process that has both.
+clients; `openalgo_ws.tap.server` is the process that has both. With worker processes it has
+`openalgo_ws.tap.pool` besides, and they are `openalgo_ws.tap.worker`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 
 from openalgo_ws.feeds.environment import make_steady
-from openalgo_ws.log import LoggedService, twistd_observer
+from openalgo_ws.log import LoggedService, numbered, observer_to, twistd_stream
 from openalgo_ws.options import Options
-from openalgo_ws.tap.server import Server
+from openalgo_ws.scale.control import read_boot
+from openalgo_ws.tap.server import Server, Start
+from openalgo_ws.tap.worker import WorkerServer
 
 __all__ = ["Options", "Server", "makeService"]
 
@@ -25,9 +29,33 @@ def makeService(options: Options) -> IService:
 
     settings = options.settings
     make_steady(reactor)
-    server = Server(reactor, settings)
     # `parent` is twistd's own options: where its log goes.
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
-    service = LoggedService(twistd_observer(settings, parent))
-    server.setServiceParent(service)  # type: ignore[no-untyped-call]
+    stream = twistd_stream(parent)
+    observer = None
+    if stream is not None:
+        observer = observer_to(stream, settings.log_level, settings.log_format, settings.log_levels)
+    boot = read_boot()
+    server: Any
+    if boot is not None:
+        assert observer is not None
+        observer = numbered(observer, boot.name)
+        server = WorkerServer(reactor, settings, boot)
+    else:
+        server = Server(reactor, settings, Start(options.arguments(), _relay(stream)))
+    service = LoggedService(observer)
+    server.setServiceParent(service)
     return service
+
+
+def _relay(stream: IO[str] | None) -> Callable[[str], None]:
+    """What takes the lines that worker processes log: they are as this process' own lines are."""
+    if stream is None:
+        log = Logger("openalgo_ws.workers")
+        return lambda line: log.info("{line}", line=line)
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return write

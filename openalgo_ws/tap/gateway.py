@@ -36,9 +36,11 @@ def make_gateway(
     environment: SystemEnvironment,
     everybody: str,
     invalidate: Callable[[str], None],
+    mirror: bool = False,
 ) -> Gateway:
     """A gateway that listens on ``endpoints``. ``everybody`` is who serves all with
-    AUTH_REQUIRED=false; ``invalidate`` is called with users whose credentials changed."""
+    AUTH_REQUIRED=false; ``invalidate`` is called with users whose credentials changed; ``mirror``: the
+    bus is a feed process'."""
 
     def describe(broker: str | None) -> Mapping[str, Any]:
         """What a broker offers, for ``server_info``."""
@@ -67,6 +69,7 @@ def make_gateway(
         origins=allowed_origins(settings.allowed_origins, auth_required=settings.auth_required),
         wall_ms=lambda: int(environment.now() * 1000),
         last_values=settings.last_value_seconds,
+        mirror=mirror,
     )
     accounts.on_keys_changed(gateway.keys_changed)
     return gateway

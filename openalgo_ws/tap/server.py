@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,20 @@ from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources
 from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import stop
-from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
+from openalgo_ws.process import (
+    calm_collector,
+    end_cleanly_on_signals,
+    on_hangup,
+    raise_descriptor_limit,
+)
 from openalgo_ws.registry import Registry
+from openalgo_ws.scale.listening import CannotBind
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import INSIDE, FeedSide, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
+from openalgo_ws.tap.pool import Pool
 
-__all__ = ["Server"]
+__all__ = ["Server", "Start"]
 
 #: The whole server is down within this time after SIGTERM (seconds).
 _SHUTDOWN = 4.5
@@ -45,19 +53,34 @@ _SHUTDOWN = 4.5
 _DEFAULT_PORT = 8765
 
 
+class Start(msgspec.Struct, frozen=True):
+    """How the process was started: the options that a worker needs to be started with, and what takes
+    the lines that it logs."""
+
+    arguments: list[str]
+    relay: Callable[[str], None]
+
+
 @implementer(IService)
 class Server(Service):
-    """All parts of one process, started in order and stopped in the opposite order."""
+    """All parts of one process, started in order and stopped in the opposite order.
+
+    Worker processes need to know ``start``.
+    """
 
     log = Logger()
     name = "server"
 
-    def __init__(self, reactor: Any, settings: Settings) -> None:
+    def __init__(self, reactor: Any, settings: Settings, start: Start | None = None) -> None:
         self._reactor = reactor
         self._settings = settings
         self._registry = Registry()
         self._demo: Demo | None = None
         self._parts: list[Any] = []
+        self._pool: Pool | None = None
+        self._start = start
+        if settings.workers > 1 and start is None:
+            stop("WS_WORKERS: inside another program there can be no worker processes")
         try:
             self._endpoints = [endpoint(reactor, text) for text in settings.endpoints()]
             if not settings.demo:
@@ -82,6 +105,8 @@ class Server(Service):
             self._build()
         except DatabaseUnavailable as error:
             stop(f"DATABASE_URL: {error}")
+        except CannotBind as error:
+            stop(error)
         except zmq.ZMQError as error:
             stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
         except CannotListenError as error:
@@ -97,6 +122,13 @@ class Server(Service):
         calm_collector()
         if self._settings.disruptor_high_performance:
             self.log.warn("DISRUPTOR_HIGH_PERFORMANCE: there is no shared-memory bus yet, ZeroMQ is used")
+        if self._pool is None:
+            self._began()
+
+    def _began(self) -> None:
+        """Clients are served."""
+        # Last: what is ready is everything, and that it stops is said before anything does.
+        self._supervised.startService()
         if self._demo is not None:
             self._welcome(self._demo)
 
@@ -107,9 +139,13 @@ class Server(Service):
         return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
 
     async def _stop(self) -> None:
-        for part in reversed(self._parts):
+        if self._pool is not None:
+            self._pool.leave()
+        for part in reversed([*self._parts, self._supervised]):
             await maybeDeferred(part.stopService)
         self._bus.shutdown()
+        if self._pool is not None:
+            self._pool.close()
         self._database.stop()
         if self._demo is not None:
             self._demo.clean()
@@ -137,23 +173,36 @@ class Server(Service):
             accounts.invalidate(user)
             feeds.credentials_changed(user)
 
+        pool = None
+        if self._start is not None and settings.workers > 1:
+            pool = self._pool = Pool(reactor, settings, arguments=self._start.arguments)
         gateway = make_gateway(
             reactor,
             settings,
-            endpoints=self._endpoints,
+            endpoints=self._endpoints if pool is None else [],
             accounts=accounts,
             registry=self._registry,
-            demand=feeds.demand,
+            demand=feeds.demand if pool is None else pool.demand,
             environment=environment,
             everybody=default_user(settings, self._database, self._vault),
             invalidate=invalidate,
         )
-        self._intake = self._bus.subscriber([INSIDE, *outside(settings)], gateway.receive).intake
+        receive = gateway.receive if pool is None else pool.receive
+        self._intake = self._bus.subscriber([INSIDE, *outside(settings)], receive).intake
         if feeds.own is not None:
             feeds.own.publisher.attach([BusEndpoint(INSIDE.address, bind=False)])
         gateway.privilegedStartService()
         self._gateway = gateway
         self._parts.append(gateway)
+        if pool is not None and self._start is not None:
+            self._parts += pool.wire(
+                feeds.demand,
+                gateway,
+                relay=self._start.relay,
+                began=self._began,
+                database=None if self._demo is None else self._demo.database_url,
+            )
+            on_hangup(reactor, pool.supervisor.restart)
         if settings.status_port:
             status = self._status_port(gateway, accounts, feeds, environment)
             status.privilegedStartService()  # type: ignore[no-untyped-call]
@@ -165,8 +214,7 @@ class Server(Service):
                 return proxy_stats(gateway.clients(), reports, environment.now())
 
             self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, stats))
-        # Last: what is ready is everything, and that it stops is said before anything does.
-        self._parts.append(Supervised(reactor))
+        self._supervised = Supervised(reactor)
 
     def _status_port(
         self, gateway: Gateway, accounts: Accounts, feeds: FeedSide, environment: SystemEnvironment
@@ -174,6 +222,8 @@ class Server(Service):
         sources = Sources(
             version=__version__, gateway=gateway, pulse=Pulse(self._reactor), intake=self._intake
         )
+        if self._pool is not None:
+            sources = msgspec.structs.replace(sources, workers=self._pool.supervisor)
         if feeds.own is not None:
             own = feeds.own
             sources = msgspec.structs.replace(
@@ -189,7 +239,7 @@ class Server(Service):
         )
 
     def _welcome(self, demo: Demo) -> None:
-        port = self._gateway.addresses()[0].port
+        port = self._gateway.addresses()[0].port if self._pool is None else self._pool.supervisor.port
         url = "" if port == _DEFAULT_PORT else f" --url ws://127.0.0.1:{port}"
         command = Path(sys.argv[0]).parent / "openalgo-ws"
         watch = f"{command} watch NSE:RELIANCE NSE_INDEX:NIFTY --mode depth{url}"

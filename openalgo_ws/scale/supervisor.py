@@ -1,0 +1,255 @@
+"""The supervisor: starts worker processes, replaces those that die, renews all one by one.
+
+A worker that is gone is replaced at once, or after a growing while if it died young. Until then another
+worker accepts on its sockets too (`openalgo_ws.scale.listening`).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from openalgo_ws.ops.reports import Reports
+from openalgo_ws.scale import control as c
+from openalgo_ws.scale.workers import Launch, Worker
+
+__all__ = ["Links", "Supervisor"]
+
+#: A worker that does not report for so long hangs (seconds).
+_SILENCE = 20.0
+#: How long a worker may take to be ready, and to send its clients away.
+_READY, _DRAINED = 60.0, 20.0
+#: A worker that lived shorter than this died young; then the next one waits, longer each time.
+_YOUNG, _FIRST_WAIT, _LONGEST_WAIT = 10.0, 0.25, 30.0
+#: How long workers may take to stop with the server.
+_STOPPED = 3.5
+
+
+class Links(Protocol):
+    """The workers' ways from the bus: `openalgo_ws.scale.fanout.Fanout`."""
+
+    links: dict[str, Any]
+
+    def add(self, name: str, address: str) -> None: ...
+
+    def remove(self, name: str) -> None: ...
+
+
+class Supervisor(Service):
+    """Keeps ``count`` workers running. ``launch`` starts one; ``address`` names a worker's end of the bus.
+
+    `reports` holds what the workers have reported. ``began`` is called when all are ready for the first
+    time.
+    """
+
+    log = Logger()
+    name = "workers"
+
+    def __init__(
+        self,
+        reactor: Any,
+        count: int,
+        *,
+        launch: Launch,
+        links: Links,
+        address: Callable[[str], str],
+        began: Callable[[], None],
+        port: int,
+    ) -> None:
+        self._reactor = reactor
+        self._count = count
+        self._launch = launch
+        self._links = links
+        self._address = address
+        self._began: Callable[[], None] | None = began
+        self.reports = Reports()
+        #: Where clients connect.
+        self.port = port
+        #: Every worker that is not gone, by name.
+        self._workers: dict[str, Worker] = {}
+        #: Slot → the worker that accepts its connections.
+        self._active: dict[int, Worker] = {}
+        #: Slots whose worker died and is not replaced yet.
+        self._down: set[int] = set()
+        self._young: dict[int, int] = {}
+        self._waiting: dict[int, IDelayedCall] = {}
+        self._serial = 0
+        self._rolling = False
+        self._look = LoopingCall(self._end_silent)
+        self._look.clock = reactor
+        #: Worker → what it has of things that are limited for all.
+        self._counts: dict[str, dict[tuple[str, str], int]] = {}
+        #: Workers that ended by themselves.
+        self.deaths = 0
+
+    def startService(self) -> None:
+        """Start the workers."""
+        super().startService()  # type: ignore[no-untyped-call]
+        for slot in range(self._count):
+            self._start(slot)
+        self._look.start(_SILENCE / 4, now=False)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop the workers; fires when all are gone, which takes a few seconds at most."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._look.running:
+            self._look.stop()
+        for call in self._waiting.values():
+            call.cancel()
+        self._waiting.clear()
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.signal(signal.SIGTERM)
+        gone = DeferredList([worker.when_gone() for worker in workers])
+        return gone.addTimeout(
+            _STOPPED, self._reactor, onTimeoutCancel=lambda result, timeout: self._kill_all()
+        )
+
+    def _kill_all(self) -> Deferred[Any]:
+        workers = list(self._workers.values())
+        for worker in workers:
+            worker.signal(signal.SIGKILL)
+        return DeferredList([worker.when_gone() for worker in workers])
+
+    def ready(self) -> dict[str, str]:
+        """Each slot with how its worker is."""
+        return {str(slot): "ready" if slot in self._active else "starting" for slot in range(self._count)}
+
+    def links(self) -> Mapping[str, Any]:
+        """The ways to the workers, by their names."""
+        return self._links.links
+
+    def restart(self) -> None:
+        """Replace all workers, one after the other, each by one that is ready before it goes."""
+        if self._rolling or not self.running:
+            return
+        self._rolling = True
+
+        def done(result: Any) -> None:
+            self._rolling = False
+
+        Deferred.fromCoroutine(self._roll()).addErrback(
+            lambda failure: self.log.failure("the workers could not be renewed", failure)
+        ).addCallback(done)
+
+    async def _roll(self) -> None:
+        self.log.info("renewing the workers one by one")
+        for slot in range(self._count):
+            old = self._active.get(slot)
+            new = self._start(slot)
+            try:
+                await new.when_ready().addTimeout(_READY, self._reactor)
+            except TimeoutError:
+                self.log.error("the new worker does not get ready: the old ones go on")
+                new.signal(signal.SIGKILL)
+                return
+            if not new.ready:
+                self.log.error("the new worker ended before it was ready: the old ones go on")
+                return
+            if old is not None and old.name in self._workers:
+                old.send(c.Drain())
+                try:
+                    await old.when_gone().addTimeout(_DRAINED, self._reactor)
+                except TimeoutError:
+                    old.signal(signal.SIGKILL)
+        self.log.info("all workers are new")
+
+    # From the workers.
+
+    def worker_ready(self, worker: Worker) -> None:
+        """A worker can serve clients: it takes its slot over."""
+        self._active[worker.slot] = worker
+        self._down.discard(worker.slot)
+        for name, counts in self._counts.items():
+            for (kind, key), count in counts.items():
+                worker.send(c.Counted(kind, key, count, name))
+        self._spread()
+        if self._began is not None and len(self._active) == self._count:
+            began, self._began = self._began, None
+            began()
+
+    def counted(self, worker: Worker, message: c.Counted) -> None:
+        """A worker has more or less of something that is limited for all together."""
+        counts = self._counts.setdefault(worker.name, {})
+        if message.count:
+            counts[message.kind, message.key] = message.count
+        else:
+            counts.pop((message.kind, message.key), None)
+        told = c.Counted(message.kind, message.key, message.count, worker.name)
+        for other in self._workers.values():
+            if other is not worker and other.ready:
+                other.send(told)
+
+    def reported(self, worker: Worker, message: c.Reported) -> None:
+        """A worker has told how it is."""
+        self.reports.put(worker.name, message.report)
+
+    def worker_gone(self, worker: Worker, why: str) -> None:
+        """A worker's process has ended."""
+        del self._workers[worker.name]
+        self._links.remove(worker.name)
+        self.reports.retire(worker.name)
+        self._counts.pop(worker.name, None)
+        for other in self._workers.values():
+            if other.ready:
+                other.send(c.Forget(worker.name))
+        if self._active.get(worker.slot) is worker:
+            del self._active[worker.slot]
+        expected = worker.leaving or not self.running
+        if not expected:
+            self.deaths += 1
+            self.log.error("worker {name} ended by itself: {why}", name=worker.name, why=why)
+        if self.running and not self._served(worker.slot):
+            self._down.add(worker.slot)
+            self._replace(worker)
+        self._spread()
+
+    def _served(self, slot: int) -> bool:
+        return any(worker.slot == slot and not worker.leaving for worker in self._workers.values())
+
+    def _replace(self, worker: Worker) -> None:
+        slot = worker.slot
+        lived = self._reactor.seconds() - worker.started
+        young = self._young[slot] = self._young.get(slot, 0) + 1 if lived < _YOUNG else 0
+        wait = min(_FIRST_WAIT * 2.0 ** (young - 1), _LONGEST_WAIT) if young > 1 else 0.0
+        self._waiting[slot] = self._reactor.callLater(wait, self._start_again, slot)
+
+    def _start_again(self, slot: int) -> None:
+        del self._waiting[slot]
+        if not self._served(slot):
+            self._start(slot)
+
+    def _start(self, slot: int) -> Worker:
+        self._serial += 1
+        name = f"{slot}.{self._serial}"
+        address = self._address(name)
+        self._links.add(name, address)
+        worker = Worker(self._reactor, self, slot, name)
+        self._workers[name] = worker
+        self._launch(worker, address)
+        return worker
+
+    def _spread(self) -> None:
+        """Tell each active worker on which slots' sockets it accepts: its own, and those of the dead."""
+        active = sorted(self._active)
+        if not active:
+            return
+        slots = {slot: [slot] for slot in active}
+        for number, orphan in enumerate(sorted(self._down - self._active.keys())):
+            slots[active[number % len(active)]].append(orphan)
+        for slot in active:
+            self._active[slot].listen(slots[slot])
+
+    def _end_silent(self) -> None:
+        limit = self._reactor.seconds() - _SILENCE
+        for worker in list(self._workers.values()):
+            if worker.ready and worker.heard < limit:
+                self.log.error("worker {name} does not answer: it is ended", name=worker.name)
+                worker.signal(signal.SIGKILL)

@@ -1,0 +1,134 @@
+"""A worker process: the side of the clients alone, with the demand and the bus of the feed process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from txzmq import ZmqFactory
+from zope.interface import implementer
+
+from openalgo_ws import __version__
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.service import Accounts
+from openalgo_ws.bus.zeromq import BusEndpoint
+from openalgo_ws.config import Settings
+from openalgo_ws.demo import DEMO_PEPPER
+from openalgo_ws.feeds.environment import SystemEnvironment
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.sources import Sources
+from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
+from openalgo_ws.registry import Registry
+from openalgo_ws.scale.control import Boot
+from openalgo_ws.scale.fanout import WorkerBus
+from openalgo_ws.scale.listening import accept
+from openalgo_ws.scale.local import LocalDemandClient
+from openalgo_ws.scale.member import Member
+from openalgo_ws.scale.remote import RemoteDemand
+from openalgo_ws.tap.gateway import default_user, make_gateway
+
+__all__ = ["WorkerServer"]
+
+#: The whole worker is down within this time (seconds); the supervisor does not wait longer.
+_SHUTDOWN = 3.0
+
+
+@implementer(IService)
+class WorkerServer(Service):
+    """One of the gateway's processes. It accepts connections when the supervisor says so."""
+
+    log = Logger()
+    name = "server"
+
+    def __init__(self, reactor: Any, settings: Settings, boot: Boot) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._boot = boot
+        if boot.database is not None:
+            self._vault, url = Vault(DEMO_PEPPER), boot.database
+        else:
+            salt = settings.fernet_salt
+            self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
+            url = settings.database_url.reveal()
+        self._database = Database(url)
+        self._zmq = ZmqFactory()
+        self._zmq.reactor = reactor
+        self._zmq.lingerPeriod = 0
+        #: Slot → the ports that accept its connections.
+        self._ports: dict[int, list[IListeningPort]] = {}
+
+    def privilegedStartService(self) -> None:
+        """Make everything. Nothing is opened: the supervisor has done that."""
+        settings, reactor, boot = self._settings, self._reactor, self._boot
+        accounts = Accounts(reactor, self._database, self._vault)
+        self._demand = RemoteDemand(reactor, gateway=boot.name, generation=boot.generation)
+        self._gateway = make_gateway(
+            reactor,
+            settings,
+            endpoints=[],
+            accounts=accounts,
+            registry=Registry(),
+            demand=self._demand,
+            environment=SystemEnvironment(),
+            everybody=default_user(settings, self._database, self._vault),
+            invalidate=accounts.invalidate,
+            mirror=True,
+        )
+        bus = WorkerBus(self._zmq, self._gateway.receive)
+        bus.attach([BusEndpoint(boot.bus, bind=False)])
+        pulse = Pulse(reactor)
+        sources = Sources(version=__version__, gateway=self._gateway, pulse=pulse, intake=bus.intake)
+        self._member = Member(
+            reactor, sources, listen=self._listen, drain=self._drain, orphaned=self._orphaned
+        )
+        client = LocalDemandClient(reactor, Path(boot.demand), self._demand)
+        self._parts = [accounts, pulse, self._member, client, self._gateway]
+
+    def startService(self) -> None:
+        """Begin; the supervisor is told as soon as the feed process answers."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._database.start()
+        end_cleanly_on_signals(self._reactor, alone=False)
+        for part in self._parts:
+            part.startService()
+        calm_collector()
+        self._demand.when_up().addCallback(lambda _: self._member.ready())
+
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye to clients and close everything, within a few seconds."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopping = Deferred.fromCoroutine(self._stop())
+        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
+
+    async def _stop(self) -> None:
+        self._listen([])
+        for part in reversed(self._parts):
+            await maybeDeferred(part.stopService)
+        self._zmq.shutdown()
+        self._database.stop()
+
+    def _listen(self, slots: list[int]) -> Deferred[Any]:
+        """Accept the connections of these slots, and no others; fires when the others are not any more."""
+        closing = []
+        for slot in self._ports.keys() - set(slots):
+            closing += [maybeDeferred(port.stopListening) for port in self._ports.pop(slot)]
+        for slot in slots:
+            if slot not in self._ports:
+                mine = [listener for listener in self._boot.listeners if listener.slot == slot]
+                self._ports[slot] = accept(self._reactor, mine, self._gateway.factory)
+        return DeferredList(closing)
+
+    def _drain(self) -> None:
+        """Accept no more, send the clients away, and end."""
+        self.log.info("clients are sent to other workers")
+        self._listen([])
+        stop_reactor(self._reactor)
+
+    def _orphaned(self) -> None:
+        self.log.error("the supervisor is gone")
+        stop_reactor(self._reactor)
