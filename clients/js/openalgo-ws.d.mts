@@ -109,7 +109,7 @@ export interface Options {
   notices?: boolean;
   /** Milliseconds before the first, and at most before any attempt; [1000, 30000] unless given. */
   backoffMs?: [first: number, most: number];
-  /** Milliseconds of silence until the server is asked; 15000 unless given. */
+  /** Milliseconds for a dial, and of silence until the server is asked; 15000 unless given. */
   pingMs?: number;
   /** Milliseconds that a request waits for its reply; 10000 unless given. */
   requestTimeoutMs?: number;

@@ -62,13 +62,15 @@ export class OpenAlgoClient {
   #retry;
   #watch;
   #heard = false;
+  #open = false;
 
   /**
    * `url` is `ws://…` or `wss://…`. Options: `apiKey`; `format`, "json" (the default) or "binary";
    * `throttleMs`, the server's default if it is absent; `notices`, true by default; `backoffMs`, the wait
-   * before the first and at most before any attempt ([1000, 30000]); `pingMs`, how long a connection may be
-   * silent before the server is asked, and then again before it counts as lost (15000); `requestTimeoutMs`,
-   * how long a request waits for its reply (10000); `WebSocket`, a class to be used instead of the global one.
+   * before the first and at most before any attempt ([1000, 30000]); `pingMs`, how long a dial may take, and
+   * a connection be silent before the server is asked, and then again before it counts as lost (15000);
+   * `requestTimeoutMs`, how long a request waits for its reply (10000); `WebSocket`, a class to be used
+   * instead of the global one.
    *
    * Events: "status" {status}; "open"; "authenticated" {user_id, broker}; "refused" {code, message}, after
    * which there is no further attempt; "subscribed", "failed" (an entry of the reply each); "tick" {symbol,
@@ -185,23 +187,28 @@ export class OpenAlgoClient {
     // A close (1006) should follow; after a dial that failed, Node 20 leaves it out.
     socket.onerror = mine(() => this.#drop("the connection failed"));
     socket.onclose = mine(({ code, reason }) => this.#closed(code, reason));
+    this.#watchOver();
   }
 
-  #opened() {
-    const { apiKey, notices, format, pingMs } = this.#options;
-    this.#send({ action: "authenticate", api_key: apiKey, notices, format: FORMATS[format] });
-    // A browser can't send the pings of WebSocket, so a dead line would not be noticed.
+  /** A browser can't send the pings of WebSocket, and waits minutes for a server that doesn't answer a dial. */
+  #watchOver() {
     let asked = false;
     this.#heard = false;
     this.#watch = setInterval(() => {
       if (this.#heard) asked = false;
-      else if (asked) return this.#drop("no answer");
+      else if (asked || !this.#open) return this.#drop("no answer");
       else {
         asked = true;
         this.#send({ action: "ping" });
       }
       this.#heard = false;
-    }, pingMs);
+    }, this.#options.pingMs);
+  }
+
+  #opened() {
+    const { apiKey, notices, format } = this.#options;
+    this.#send({ action: "authenticate", api_key: apiKey, notices, format: FORMATS[format] });
+    this.#open = true;
     this.#emit("open", {});
   }
 
@@ -242,6 +249,7 @@ export class OpenAlgoClient {
   /** What was known of a connection goes with it. */
   #forget() {
     this.#socket = null;
+    this.#open = false;
     this.#names.clear();
     clearInterval(this.#watch);
     const waiting = [...this.#waiting.values()];

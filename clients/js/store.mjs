@@ -34,7 +34,9 @@ export class MarketDataStore {
     client.on("status", ({ status }) => this.#connected({ status }));
     client.on("authenticated", () => this.#connected({ error: null }));
     client.on("refused", (problem) => this.#connected({ error: problemOf(problem) }));
-    client.on("notice", ({ broker, status, message }) => this.#connected({ feed: { broker, status, message } }));
+    client.on("notice", ({ broker, status, message }) =>
+      this.#connected({ feed: { broker, status, message } }),
+    );
     client.on("error", (problem) => {
       if (problem.symbol === undefined) return this.#connected({ error: problemOf(problem) });
       for (const mode of MODES) this.#told({ ...problem, mode }, problemOf(problem));

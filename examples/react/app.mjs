@@ -68,7 +68,12 @@ function WatchList({ symbols, selected, onSelect, onRemove }) {
     }),
   );
   const look = status === "connected" ? "" : "old";
-  return h("table", { id: "watch", className: look }, h("thead", null, h("tr", null, heads)), h("tbody", null, rows));
+  return h(
+    "table",
+    { id: "watch", className: look },
+    h("thead", null, h("tr", null, heads)),
+    h("tbody", null, rows),
+  );
 }
 
 function Book({ symbol }) {

@@ -1,4 +1,4 @@
-// A page without a browser, for a script that renders into #root: preloaded, it prints what is shown as it changes.
+// A page without a browser, for a script that renders into #root. Preloaded, it prints what is shown.
 import { JSDOM } from "jsdom";
 
 const { window } = new JSDOM('<!doctype html><div id="root"></div>', { pretendToBeVisual: true });

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from websockets.sync.server import ServerConnection, serve
 
 from openalgo_ws.demo import DEMO_KEY
 from openalgo_ws.encoding.binary import BinaryMarketData, BinaryMarketDataBatch
@@ -145,13 +146,38 @@ def test_ticks_before_and_after_the_server_was_killed(demo: ServerProcess, forma
         assert client.hear() == {"closed": 1006}
         demo.start()
     client.tell("close")
-    client.end()
+    assert client.end() == 0
 
 
 def test_a_wrong_key_ends_it(demo: ServerProcess) -> None:
     client = Node("js_client.mjs", demo.url, "not the key", "binary")
     assert client.hear() == {"refused": {"code": "AUTHENTICATION_ERROR", "message": "Invalid API key"}}
     assert client.end() == 0
+
+
+@pytest.mark.parametrize("code", [4401, 4403])
+def test_a_close_code_that_refuses_ends_it(code: int) -> None:
+    connections = 0
+
+    def refuse(connection: ServerConnection) -> None:
+        nonlocal connections
+        connections += 1
+        assert json.loads(connection.recv(timeout=TIMEOUT))["action"] == "authenticate"
+        connection.close(code, "not again")
+
+    with serve(refuse, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            port = server.socket.getsockname()[1]
+            client = Node("js_client.mjs", f"ws://127.0.0.1:{port}", "a key", "json")
+            assert client.hear() == {"refused": {"code": "AUTHENTICATION_ERROR", "message": "not again"}}
+            # It ends by itself as no attempt is pending.
+            assert client.end() == 0
+        finally:
+            server.shutdown()
+            thread.join(TIMEOUT)
+    assert connections == 1
 
 
 def test_connecting_again_at_once_starts_afresh() -> None:

@@ -106,7 +106,10 @@ test("a wrong key ends it; a server that can't check keys is asked again", () =>
   mock.timers.tick(3_600_000);
   assert.equal(sockets.length, 2);
   assert(!sockets[1].open);
-  assert.deepEqual(named(events, "status").map(({ status }) => status), ["connecting", "reconnecting", "refused"]);
+  assert.deepEqual(
+    named(events, "status").map(({ status }) => status),
+    ["connecting", "reconnecting", "refused"],
+  );
 });
 
 test("a connection that says nothing is asked, and then given up", () => {
@@ -120,6 +123,19 @@ test("a connection that says nothing is asked, and then given up", () => {
   assert(!socket.open);
   assert.deepEqual(named(events, "close"), [{ code: 1006, reason: "no answer" }]);
   assert.equal(client.status, "reconnecting");
+  mock.timers.tick(1000);
+  assert.equal(sockets.length, 2);
+});
+
+test("a dial that nobody answers is given up", () => {
+  const { client, sockets, events } = clientOf({ pingMs: 10_000 });
+  client.connect();
+  mock.timers.tick(9_999);
+  assert(sockets[0].open);
+  mock.timers.tick(1);
+  assert(!sockets[0].open);
+  assert.deepEqual(sockets[0].take(), []);
+  assert.deepEqual(named(events, "close"), [{ code: 1006, reason: "no answer" }]);
   mock.timers.tick(1000);
   assert.equal(sockets.length, 2);
 });
@@ -146,7 +162,13 @@ test("a request resolves to its reply, whatever comes before it", async () => {
   const [info, held] = [{ action: "server_info" }, { action: "subscriptions" }].map((it) => client.request(it));
   const [first, second] = socket.take();
   socket.say({ type: "subscriptions", status: "success", subscriptions: [], request_id: second.request_id });
-  socket.say({ type: "error", status: "error", code: "SERVER_ERROR", message: "no", request_id: first.request_id });
+  socket.say({
+    type: "error",
+    status: "error",
+    code: "SERVER_ERROR",
+    message: "no",
+    request_id: first.request_id,
+  });
   assert.deepEqual((await held).subscriptions, []);
   await assert.rejects(info, { name: "OpenAlgoError", code: "SERVER_ERROR", message: "no" });
   assert.deepEqual([...named(events, "reply"), ...named(events, "error")], []);
@@ -185,10 +207,13 @@ test("what does not exist is forgotten in its mode alone; what fails otherwise i
     { symbol: "LATER", exchange: "NSE", status: "error", code: "BROKER_ERROR", message: "" },
   ];
   socket.say({ type: "subscribe", status: "error", subscriptions, request_id });
-  assert.deepEqual(named(events, "failed").map(({ symbol, mode }) => [symbol, mode]), [
-    ["GONE", "Depth"],
-    ["LATER", "Depth"],
-  ]);
+  assert.deepEqual(
+    named(events, "failed").map(({ symbol, mode }) => [symbol, mode]),
+    [
+      ["GONE", "Depth"],
+      ["LATER", "Depth"],
+    ],
+  );
   socket.end(1006);
   mock.timers.tick(1000);
   sockets[1].welcome();
@@ -201,7 +226,10 @@ test("what does not exist is forgotten in its mode alone; what fails otherwise i
 test("a long list goes out in parts that a server accepts", () => {
   const { client, socket } = connected();
   client.subscribe(Array.from({ length: 1200 }, (_, number) => `NFO:NIFTY26NOV${number}CE`));
-  assert.deepEqual(socket.take().map(({ symbols }) => symbols.length), [500, 500, 200]);
+  assert.deepEqual(
+    socket.take().map(({ symbols }) => symbols.length),
+    [500, 500, 200],
+  );
 });
 
 test("closing in a listener ends the ticks of the same message", () => {
@@ -231,7 +259,10 @@ test("nothing that a client tells holds its key", async () => {
   socket.say(`{"api_key": "${KEY}"`);
   socket.say("[]");
   socket.say("null");
-  const failed = await Promise.allSettled([client.request({ action: "x" }, { timeoutMs: 1 }), mock.timers.tick(1)]);
+  const failed = await Promise.allSettled([
+    client.request({ action: "x" }, { timeoutMs: 1 }),
+    mock.timers.tick(1),
+  ]);
   socket.end(1006);
   const told = inspect([client, events, failed], { depth: null, showHidden: true });
   assert(named(events, "error").length >= 2);

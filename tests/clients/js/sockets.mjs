@@ -51,7 +51,15 @@ export function clientOf(options = {}) {
     /** The price of a symbol. */
     tick(text, ltp, { mode = 2, snapshot = false, ...data } = {}) {
       const [exchange, symbol] = text.split(":");
-      this.say({ type: "market_data", symbol, exchange, broker: "any", mode, snapshot, data: { ltp, ...data } });
+      this.say({
+        type: "market_data",
+        symbol,
+        exchange,
+        broker: "any",
+        mode,
+        snapshot,
+        data: { ltp, ...data },
+      });
     }
   }
   const client = new OpenAlgoClient("ws://127.0.0.1:1", { apiKey: KEY, WebSocket: FakeSocket, ...options });

@@ -27,9 +27,13 @@ const view = (store, symbols, mode = MODE, options = {}) =>
 
 test("views that want the same share a subscription, given back when the last has gone", async () => {
   const { store, socket } = connected();
-  const ends = [["NSE:SBIN", "NSE:TCS"], ["NSE:SBIN"]].map((each) => view(store, each).subscribe(() => undefined));
+  const ends = [["NSE:SBIN", "NSE:TCS"], ["NSE:SBIN"]].map((each) =>
+    view(store, each).subscribe(() => undefined),
+  );
   await settled();
-  assert.deepEqual(plain(socket.grant()), [{ action: "subscribe", symbols: ["NSE:SBIN", "NSE:TCS"], mode: "Quote" }]);
+  assert.deepEqual(plain(socket.grant()), [
+    { action: "subscribe", symbols: ["NSE:SBIN", "NSE:TCS"], mode: "Quote" },
+  ]);
   ends[0]();
   await settled();
   mock.timers.tick(LINGER);
@@ -192,7 +196,7 @@ test("who comes later begins with what is known", async () => {
   assert.equal(late.getSnapshot().ticks["NSE:SBIN"].data.ltp, 7);
 });
 
-test("a refusal is told to those who want the symbol, asked for again by who comes later, and given back", async () => {
+test("a refusal is told to those who want the symbol, and who comes later has it asked for again", async () => {
   const { store, socket } = connected();
   const [one, other] = [view(store, ["NSE:GONE", "NSE:SBIN"]), view(store, ["NSE:SBIN"])];
   one.subscribe(() => undefined);
@@ -215,7 +219,14 @@ test("a refusal is told to those who want the symbol, asked for again by who com
   assert.deepEqual(socket.grant()[0].symbols, ["NSE:GONE"]);
   mock.timers.tick(FRAME);
   assert.deepEqual([one.getSnapshot().errors, one.getSnapshot().error], [{}, null]);
-  socket.say({ type: "error", status: "error", code: "CAPACITY_EXCEEDED", message: "full", symbol: "GONE", exchange: "NSE" });
+  socket.say({
+    type: "error",
+    status: "error",
+    code: "CAPACITY_EXCEEDED",
+    message: "full",
+    symbol: "GONE",
+    exchange: "NSE",
+  });
   mock.timers.tick(FRAME);
   assert.equal(one.getSnapshot().error.code, "CAPACITY_EXCEEDED");
   end();
@@ -226,7 +237,9 @@ test("what failed is not asked for at the next connection once nobody wants it",
   const end = view(store, ["NSE:SBIN"]).subscribe(() => undefined);
   await settled();
   const [{ request_id }] = socket.take();
-  const subscriptions = [{ symbol: "SBIN", exchange: "NSE", status: "error", code: "BROKER_ERROR", message: "" }];
+  const subscriptions = [
+    { symbol: "SBIN", exchange: "NSE", status: "error", code: "BROKER_ERROR", message: "" },
+  ];
   socket.say({ type: "subscribe", status: "error", subscriptions, request_id });
   end();
   await settled();
@@ -234,7 +247,10 @@ test("what failed is not asked for at the next connection once nobody wants it",
   socket.end(1006);
   mock.timers.tick(1000);
   sockets[1].welcome();
-  assert.deepEqual(sockets[1].take().map(({ action }) => action), ["authenticate"]);
+  assert.deepEqual(
+    sockets[1].take().map(({ action }) => action),
+    ["authenticate"],
+  );
 });
 
 test("prices stay while the connection is made again, and the state is told", async () => {

@@ -83,7 +83,7 @@ test("prices move, and two components share a subscription", async () => {
   assert.deepEqual(plain(socket.take()), [{ action: "unsubscribe", symbols: ["NSE:SBIN"], mode: "Quote" }]);
 });
 
-test("a list written into the component doesn't subscribe anew; one that differs does, for the difference", async () => {
+test("a list written into the component doesn't subscribe anew; one that differs does", async () => {
   const { client, socket } = connected();
   const Prices = prices();
   const root = await show(provided(client, createElement(Prices, { symbols: ["NSE:SBIN", "nse:TCS"] })));
@@ -216,10 +216,16 @@ test("a provider's own client is connected while it is mounted, once for StrictM
     ]);
     await show(app("another"), root);
     mock.timers.tick(LINGER);
-    assert.deepEqual(sockets.map(({ open }) => open), [false, true]);
+    assert.deepEqual(
+      sockets.map(({ open }) => open),
+      [false, true],
+    );
     await show(null, root);
     mock.timers.tick(LINGER);
-    assert.deepEqual(sockets.map(({ open }) => open), [false, false]);
+    assert.deepEqual(
+      sockets.map(({ open }) => open),
+      [false, false],
+    );
   } finally {
     delete globalThis.WebSocket;
     if (before) Object.defineProperty(globalThis, "WebSocket", before);
