@@ -20,7 +20,13 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"^(?:\.venv/bin/)?(openalgo-ws|twistd -n openalgo-ws)\b(.*)$", re.MULTILINE)
+#: `ows` is how docs/deploy.md abbreviates it.
+COMMAND = re.compile(
+    r"^(?:\.venv/bin/|docker compose .* exec gateway )?(openalgo-ws|ows|twistd -n openalgo-ws)\b(.*)$",
+    re.MULTILINE,
+)
+#: A file that an administrator is told to use; what follows is for the shell.
+DEPLOYED = re.compile(r"\bdeploy/([A-Za-z][\w./-]*\w)")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -36,12 +42,19 @@ def test_the_table_of_brokers_is_current() -> None:
     assert written == brokers_page(), "run python docs/brokers_table.py > docs/brokers.md"
 
 
+def test_what_is_to_be_installed_is_there() -> None:
+    named = {name for page in PAGES for name in DEPLOYED.findall(page.read_text())}
+
+    assert len(named) >= 6
+    assert [name for name in named if not (ROOT / "deploy" / name).exists()] == []
+
+
 def commands() -> list[tuple[str, list[str]]]:
     """The lines in the pages that call a command of ours: (command, words)."""
     found = []
     for page in PAGES:
         for command, rest in COMMAND.findall(page.read_text()):
-            found.append((command, rest.partition("#")[0].split()))
+            found.append(("openalgo-ws" if command == "ows" else command, rest.partition("#")[0].split()))
     return found
 
 
