@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import repeat
 from struct import Struct
 
@@ -336,16 +337,17 @@ class RingBufferPool:
     def names(self) -> list[str]:
         """The rings of the family that have a living writer, sorted."""
         found = []
-        for path in folder().glob(f"{self._family}.*"):
-            name = path.name.removeprefix(f"{self._family}.")
-            if path.suffix in (".bell", ".wake"):
-                continue
-            try:
-                Segment.attach(path.name).close()
-            except RingError:
-                continue
-            found.append(name)
+        for name in self._present():
+            with suppress(RingError):
+                Segment.attach(name).close()
+                found.append(name.removeprefix(f"{self._family}."))
         return sorted(found)
+
+    def sweep(self) -> None:
+        """Remove the rings of the family whose writers have died."""
+        for name in self._present():
+            with suppress(RingError):
+                Segment.remove_stale(name)
 
     def close(self) -> None:
         """Close everything that was opened through this pool."""
@@ -358,6 +360,10 @@ class RingBufferPool:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _present(self) -> list[str]:
+        paths = folder().glob(f"{self._family}.*")
+        return [path.name for path in paths if path.suffix not in (".bell", ".wake")]
 
     def _keep(self, one: RingBuffer | RingReader) -> None:
         self._opened = [other for other in self._opened if not other.closed]

@@ -142,7 +142,7 @@ class Segment:
                     os.link(draft, path)
                     return segment
                 except FileExistsError:
-                    cls._remove_stale(name)
+                    cls.remove_stale(name)
         except BaseException:
             os.close(descriptor)
             raise
@@ -179,8 +179,8 @@ class Segment:
         return segment
 
     @classmethod
-    def _remove_stale(cls, name: str) -> None:
-        """Remove the segment of a dead writer, and the pipes of its dead readers."""
+    def remove_stale(cls, name: str) -> None:
+        """Remove the segment of a dead writer, and the pipes of its dead readers. RingInUse; RingError."""
         try:
             segment = cls._open(name)
         except RingMissing:

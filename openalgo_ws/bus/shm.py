@@ -70,6 +70,10 @@ class ShmBus:
         self._made.append(subscriber)
         return subscriber
 
+    def sweep(self) -> None:
+        """Remove what processes of the family left that were killed."""
+        self._pool.sweep()
+
     def shutdown(self) -> None:
         """Close what was made from this bus."""
         for one in self._made:

@@ -380,26 +380,32 @@ class Settings:
         default_text="none",
     )
 
-    disruptor_high_performance: bool = setting(
-        "DISRUPTOR_HIGH_PERFORMANCE",
-        Flag(),
-        False,
+    bus: str | None = setting(
+        "WS_BUS",
+        Choice(("zmq", "shm")),
+        None,
         _BUS,
-        "Ask for the shared-memory bus. This version has none yet: it says so at the start and uses ZeroMQ.",
+        "How ticks of our own feeds travel to the gateway: by ZeroMQ, or through shared memory. Publishers "
+        "outside always come by ZeroMQ.",
+        default_text="zmq; shm with DISRUPTOR_HIGH_PERFORMANCE",
+    )
+    disruptor_high_performance: bool = setting(
+        "DISRUPTOR_HIGH_PERFORMANCE", Flag(), False, _BUS, "Another name of WS_BUS=shm; WS_BUS wins."
     )
     disruptor_buffer_size: int = setting(
         "DISRUPTOR_BUFFER_SIZE",
         Whole(1024, 16_777_216),
         65536,
         _BUS,
-        "Slots of the shared-memory bus, a power of two. Checked, and of no effect without that bus.",
+        "Slots (256 bytes each) of the shared-memory bus, a power of two.",
     )
     disruptor_wait_strategy: str = setting(
         "DISRUPTOR_WAIT_STRATEGY",
-        Choice(("yielding", "busy_spin")),
+        Choice(("yielding", "busy_spin", "blocking")),
         "yielding",
         _BUS,
-        "How readers of the shared-memory bus wait. Checked, and of no effect without that bus.",
+        "How readers of the shared-memory bus wait: asleep until they are woken (blocking); the same after "
+        "looking for a millisecond (yielding); looking all the time, which takes a core (busy_spin).",
     )
 
     # -- users, keys and credentials -------------------------------------------------------------
@@ -496,6 +502,10 @@ class Settings:
         shown = ((one, getattr(self, one.attribute)) for one in DECLARATIONS)
         changed = (f"{one.attribute}={one.show(value)}" for one, value in shown if value != one.default)
         return f"<Settings {', '.join(changed)}>"
+
+    def chosen_bus(self) -> str:
+        """``zmq`` or ``shm``."""
+        return self.bus or ("shm" if self.disruptor_high_performance else "zmq")
 
     def pepper(self) -> str:
         """The pepper; SettingsError where there is none, for it has no safe default."""

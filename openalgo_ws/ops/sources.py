@@ -16,7 +16,7 @@ from openalgo_ws.ops.probe import Probe
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.reports import Reports
 
-__all__ = ["Backlog", "Feeds", "Link", "Sources", "Waiting", "Workers"]
+__all__ = ["Backlog", "Feeds", "Intakes", "Link", "Sources", "Waiting", "Workers"]
 
 
 class Feeds(Protocol):
@@ -33,19 +33,25 @@ class Feeds(Protocol):
 
 
 class Backlog(Protocol):
-    """The publisher's side of the bus: `openalgo_ws.bus.zeromq.Publisher`."""
+    """The publisher's side of the bus: any `openalgo_ws.bus.interface.BusPublisher`."""
 
-    conflated: int
+    @property
+    def conflated(self) -> int: ...
 
     def backlog(self) -> int: ...
 
 
 class Waiting(Protocol):
-    """The gateway's side of the bus: `openalgo_ws.bus.intake.Intake`."""
+    """The gateway's side of the bus: `openalgo_ws.bus.intake.Intake`, or several of them."""
 
-    conflated: int
-    conflating: bool
-    messages: int
+    @property
+    def conflated(self) -> int: ...
+
+    @property
+    def conflating(self) -> bool: ...
+
+    @property
+    def messages(self) -> int: ...
 
     @property
     def size(self) -> int: ...
@@ -78,6 +84,37 @@ class Workers(Protocol):
     def ready(self) -> dict[str, str]: ...
 
     def links(self) -> Mapping[str, Link]: ...
+
+
+class Intakes:
+    """Several as one: a gateway that reads our own feeds from one bus and publishers outside from another."""
+
+    def __init__(self, *intakes: Waiting) -> None:
+        self._intakes = intakes
+
+    @property
+    def conflated(self) -> int:
+        """Of all."""
+        return sum(one.conflated for one in self._intakes)
+
+    @property
+    def conflating(self) -> bool:
+        """Whether one does."""
+        return any(one.conflating for one in self._intakes)
+
+    @property
+    def messages(self) -> int:
+        """Of all."""
+        return sum(one.messages for one in self._intakes)
+
+    @property
+    def size(self) -> int:
+        """The largest."""
+        return max(one.size for one in self._intakes)
+
+    def backlog(self) -> int:
+        """Of all."""
+        return sum(one.backlog() for one in self._intakes)
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from twisted.internet.ssl import Certificate
 
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
+from openalgo_ws.bus.shm import ShmBus, ShmPublisher
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
@@ -36,7 +37,7 @@ class OwnFeeds(msgspec.Struct, frozen=True):
     """Feeds of this process."""
 
     manager: FeedManager
-    publisher: Publisher
+    publisher: Publisher | ShmPublisher
     meter: Meter
     stale: StaleWatch
 
@@ -64,7 +65,7 @@ def feed_side(
     accounts: Accounts,
     symbols: SymbolService,
     registry: Registry,
-    bus: ZmqBus,
+    bus: ZmqBus | ShmBus,
     environment: SystemEnvironment,
     urls: Mapping[str, str],
 ) -> FeedSide:
@@ -91,7 +92,7 @@ def _own_feeds(
     accounts: Accounts,
     symbols: SymbolService,
     registry: Registry,
-    bus: ZmqBus,
+    bus: ZmqBus | ShmBus,
     environment: SystemEnvironment,
     urls: Mapping[str, str],
 ) -> OwnFeeds:
@@ -104,7 +105,7 @@ def _own_feeds(
             trust_roots=roots,
         )
 
-    publisher = bus.publisher([])
+    publisher = bus.publisher([]) if isinstance(bus, ZmqBus) else bus.publisher()
     meter = Meter(publisher)
     sessions = MarketSessions.load(settings.exchange_sessions)
     manager = FeedManager(

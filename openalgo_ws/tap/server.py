@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,9 @@ from openalgo_ws import __version__
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.accounts.service import Accounts
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
+from openalgo_ws.bus.ring import RingError, Wait
+from openalgo_ws.bus.shm import ShmBus
+from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
 from openalgo_ws.feeds.environment import SystemEnvironment
@@ -29,7 +32,7 @@ from openalgo_ws.ops.probe import Probe
 from openalgo_ws.ops.proxy_stats import ProxyStats, proxy_stats
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
-from openalgo_ws.ops.sources import Sources
+from openalgo_ws.ops.sources import Intakes, Sources, Waiting
 from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import stop
 from openalgo_ws.process import (
@@ -109,6 +112,8 @@ class Server(Service):
             stop(error)
         except zmq.ZMQError as error:
             stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
+        except RingError as error:
+            stop(f"the bus can't have its shared memory: {error}")
         except CannotListenError as error:
             stop(f"can't listen on {error.interface or 'any'}:{error.port}: {error.socketError.strerror}")
 
@@ -120,8 +125,6 @@ class Server(Service):
         for part in self._parts:
             part.startService()
         calm_collector()
-        if self._settings.disruptor_high_performance:
-            self.log.warn("DISRUPTOR_HIGH_PERFORMANCE: there is no shared-memory bus yet, ZeroMQ is used")
         if self._pool is None:
             self._began()
 
@@ -146,6 +149,8 @@ class Server(Service):
         self._bus.shutdown()
         if self._pool is not None:
             self._pool.close()
+        if self._memory is not None:
+            self._memory.shutdown()
         self._database.stop()
         if self._demo is not None:
             self._demo.clean()
@@ -156,6 +161,7 @@ class Server(Service):
         symbols = SymbolService(reactor, self._database, self._registry.load)
         environment = SystemEnvironment()
         self._bus = ZmqBus(reactor)
+        self._memory = _shared_memory(reactor, settings) if settings.feeds == "own" else None
         self._parts = [part for part in (self._demo, accounts, symbols) if part is not None]
         feeds = feed_side(
             reactor,
@@ -163,7 +169,7 @@ class Server(Service):
             accounts=accounts,
             symbols=symbols,
             registry=self._registry,
-            bus=self._bus,
+            bus=self._bus if self._memory is None else self._memory,
             environment=environment,
             urls={**settings.feed_url, **({} if self._demo is None else {BROKER: self._demo.broker.url})},
         )
@@ -188,8 +194,10 @@ class Server(Service):
             invalidate=invalidate,
         )
         receive = gateway.receive if pool is None else pool.receive
-        self._intake = self._bus.subscriber([INSIDE, *outside(settings)], receive).intake
-        if feeds.own is not None:
+        self._intake: Waiting = self._bus.subscriber([INSIDE, *outside(settings)], receive).intake
+        if self._memory is not None:
+            self._intake = Intakes(self._intake, self._memory.subscriber(receive).intake)
+        elif feeds.own is not None and isinstance(feeds.own.publisher, Publisher):
             feeds.own.publisher.attach([BusEndpoint(INSIDE.address, bind=False)])
         gateway.privilegedStartService()
         self._gateway = gateway
@@ -251,3 +259,17 @@ class Server(Service):
 
 def _revealed(secret: Any) -> str | None:
     return None if secret is None else secret.reveal()
+
+
+def _shared_memory(reactor: Any, settings: Settings) -> ShmBus | None:
+    """The way of our own feeds' ticks, where they don't take ZeroMQ. Its name is this process's alone."""
+    if settings.chosen_bus() != "shm":
+        return None
+    bus = ShmBus(
+        reactor,
+        str(os.getpid()),
+        slots=settings.disruptor_buffer_size,
+        wait=Wait(settings.disruptor_wait_strategy),
+    )
+    bus.sweep()
+    return bus
