@@ -78,7 +78,7 @@ def _run(adapter: Adapter) -> str:
     package = DISTRIBUTIONS[mine[0].packages]
     version = next(pin.partition("==")[2] for pin in pins if pin.startswith(f"{package}=="))
     modes = ", ".join(dict.fromkeys(mode for sdk in mine for mode in sdk.modes))
-    exchanges = " ".join(sorted({exchange for sdk in mine for exchange in sdk.exchanges}))
+    exchanges = " ".join(sorted({one for sdk in mine for one in sdk.exchanges if one in adapter.exchanges}))
     return f"| {adapter.title} | {package} {version} | {modes} | {exchanges} |\n"
 
 

@@ -14,14 +14,7 @@ BOOK = frozenset({"buy", "sell"})
 CRYPTO = LTP | {"open", "high", "low", "oi", "last_trade_quantity", "upper_circuit", "lower_circuit"}
 XTS = {"ltp": LTP | {"last_trade_quantity"}, "quote": TOTALS, "depth5": TOTALS | BOOK}
 #: Those that have JSON events.
-XTS_BROKERS = {
-    "rmoney": ("NSE", "BSE", "NFO"),
-    "compositedge": ("NSE", "BSE", "NFO", "MCX"),
-    "fivepaisaxts": ("NSE", "BSE", "NFO"),
-    "ibulls": ("NSE", "BSE", "NFO", "MCX"),
-    "iifl": ("NSE", "BSE", "NFO", "MCX"),
-    "wisdom": ("NSE", "BSE", "NFO", "MCX"),
-}
+XTS_BROKERS = ("rmoney", "compositedge", "fivepaisaxts", "ibulls", "iifl", "wisdom")
 NOREN = {"quote": QUOTE - {"last_trade_quantity"}, "depth5": TOTALS | BOOK}
 
 
@@ -35,7 +28,7 @@ class Sdk:
     driver: str
     broker: str
     modes: Mapping[str, frozenset[str]]
-    exchanges: Collection[str] = ("NSE", "BSE", "NFO", "MCX")
+    exchanges: Collection[str] = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
     most: int = 2
     index: frozenset[str] = frozenset({"ltp", "close"})
     shared: str = ""
@@ -72,7 +65,13 @@ SDKS = [
     ),
     Sdk("angel", "angel", {"depth20": BOOK}, exchanges=("NSE",)),
     Sdk("deltaexchange", "deltaexchange", {"quote": CRYPTO, "depth15": CRYPTO | BOOK}, ("CRYPTO",)),
-    Sdk("dhan", "dhan", {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}}),
+    # It prints prices with two decimals, so that it can't tell those of currencies.
+    Sdk(
+        "dhan",
+        "dhan",
+        {"ltp": LTP, "quote": TOTALS, "depth5": TOTALS | BOOK | {"oi"}},
+        exchanges=("NSE", "BSE", "NFO", "BFO", "MCX"),
+    ),
     Sdk("dhan_depth", "dhan", {"depth20": BOOK}, exchanges=("NSE", "NFO")),
     Sdk("dhan_depth", "dhan", {"depth200": BOOK}, exchanges=("NSE",), most=1),
     Sdk("fivepaisa", "fivepaisa", {"quote": TOTALS, "depth5": TOTALS | BOOK}),
@@ -129,6 +128,7 @@ SDKS = [
             "quote": TOTALS | {"upper_circuit", "lower_circuit"},
             "depth5": BOOK,
         },
+        exchanges=("NSE", "BSE", "NFO", "BFO", "MCX"),
     ),
     Sdk(
         "nubra",
@@ -138,12 +138,8 @@ SDKS = [
             "quote": LTP | {"open", "high", "low", "close", "volume"},
             "depth20": LTP | BOOK | {"volume", "last_trade_quantity"},
         },
-        exchanges=("NSE", "BSE", "NFO", "BFO", "MCX"),
     ),
-    *(
-        Sdk("xts", broker, XTS, exchanges=exchanges, shared="rmoney")
-        for broker, exchanges in XTS_BROKERS.items()
-    ),
+    *(Sdk("xts", broker, XTS, shared="rmoney") for broker in XTS_BROKERS),
     Sdk("samco", "samco", {"quote": TOTALS, "depth5": TOTALS | BOOK}),
     Sdk("shoonya", "shoonya", NOREN),
     Sdk("shoonya", "flattrade", NOREN, shared="shoonya"),

@@ -81,6 +81,7 @@ class Rig:
     def __init__(self, sdk: Sdk, folder: Path) -> None:
         adapter: Adapter = importlib.import_module(f"openalgo_adapters.{sdk.broker}").adapter
         assert adapter.simulator is not None
+        self.exchanges = set(sdk.exchanges) & adapter.exchanges.keys()
         environment = SimulatedEnvironment(reactor, start=time() - reactor.seconds(), seed=1)
         listings = localise(universe(400, environment.today(), adapter.exchanges), adapter)
         self.modes = dict(self._chosen((one.instrument for one in listings), sdk))
@@ -109,11 +110,11 @@ class Rig:
             ],
         }
         home = Environment(sdk.packages)
-        python = str(home.python)
+        python, drivers = str(home.python), HERE / "drivers"
         self.process = reactor.spawnProcess(
             self.driver,
             python,
-            [python, str(HERE / "drivers" / f"{sdk.driver}.py"), json.dumps(task)],
+            [python, str(drivers / "run.py"), str(drivers / f"{sdk.driver}.py"), json.dumps(task)],
             env={"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": str(home.bytecode)},
             path=str(folder),
         )
@@ -220,3 +221,4 @@ async def test_the_sdk_decodes_what_the_exchange_says(rig: tuple[Sdk, Rig]) -> N
             whole = getattr(world.states[name][-1].depth, side)
             assert len(last[side]) >= min(levels_of(mode), len(whole))
     assert set(world.modes.values()) == set(sdk.modes)
+    assert world.exchanges <= {one.exchange for one in world.modes}

@@ -7,7 +7,9 @@ from typing import Any
 from common import CREDENTIALS, INSTRUMENTS, TASK, in_mode, tell
 from SmartApi.smartWebSocketV2 import SmartWebSocketV2
 
-SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "BSE": 3, "BSE_INDEX": 3, "BFO": 4, "MCX": 5}
+SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "BSE": 3, "BSE_INDEX": 3, "BFO": 4, "MCX": 5, "CDS": 13}
+#: What a rupee is; a currency has other prices.
+HUNDREDTHS, CURRENCY = 100, 10_000_000
 NAMES = {(SEGMENTS[one["exchange"]], one["token"]): one["name"] for one in INSTRUMENTS}
 MODES = {"ltp": 1, "quote": 2, "depth5": 3, "depth20": 4}
 PAISE = {
@@ -43,7 +45,8 @@ class Socket(SmartWebSocketV2):
             self.subscribe("abcdefghij", number, lists)
 
     def on_data(self, wsapp: Any, tick: dict[str, Any]) -> None:
-        found: dict[str, Any] = {ours: tick[its] / 100 for ours, its in PAISE.items() if its in tick}
+        rupee = CURRENCY if tick["exchange_type"] == SEGMENTS["CDS"] else HUNDREDTHS
+        found: dict[str, Any] = {ours: tick[its] / rupee for ours, its in PAISE.items() if its in tick}
         found |= {ours: tick[its] for ours, its in NUMBERS.items() if its in tick}
         for side in ("buy", "sell"):
             for its, orders in (
@@ -51,7 +54,7 @@ class Socket(SmartWebSocketV2):
                 (f"depth_20_{side}_data", "num_of_orders"),
             ):
                 if its in tick:
-                    found[side] = [[o["price"] / 100, o["quantity"], o[orders]] for o in tick[its]]
+                    found[side] = [[o["price"] / rupee, o["quantity"], o[orders]] for o in tick[its]]
         tell(NAMES[tick["exchange_type"], tick["token"]], **found)
 
 

@@ -27,6 +27,7 @@ SEGMENTS = {
     "BSE_INDEX": "BC",
     "NFO": "ND",
     "BFO": "BD",
+    "CDS": "NU",
     "MCX": "MD",
 }
 SIDES = {"buy": 66, "sell": 83}

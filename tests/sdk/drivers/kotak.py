@@ -15,6 +15,7 @@ SEGMENTS = {
     "BSE_INDEX": "bse_cm",
     "NFO": "nse_fo",
     "BFO": "bse_fo",
+    "CDS": "cde_fo",
     "MCX": "mcx_fo",
 }
 FIELDS = {

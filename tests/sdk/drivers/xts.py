@@ -27,7 +27,7 @@ FIELDS = {
     "total_sell_quantity": "TotalSellQuantity",
     "oi": "OpenInterest",
 }
-SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "BSE": 11, "BSE_INDEX": 11, "BFO": 12, "MCX": 51}
+SEGMENTS = {"NSE": 1, "NSE_INDEX": 1, "NFO": 2, "CDS": 3, "BSE": 11, "BSE_INDEX": 11, "BFO": 12, "MCX": 51}
 CODES = {"ltp": 1512, "quote": 1501, "depth5": 1502}
 #: Where the calls are not under the same prefix as the socket.
 REST = {"ibulls": "apibinarymarketdata"}
