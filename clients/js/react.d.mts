@@ -16,7 +16,7 @@ export interface MarketDataSnapshot {
   /** By "EXCHANGE:SYMBOL". */
   readonly errors: Readonly<Record<string, MarketDataProblem | undefined>>;
   readonly status: Status;
-  /** The connection's, or that of the first symbol that has one. */
+  /** The connection's, or one of a symbol's. */
   readonly error: MarketDataProblem | null;
 }
 

@@ -48,8 +48,8 @@ const CONNECTION_ON_THE_SERVER = Object.freeze({ status: "connecting", error: nu
 
 /**
  * The latest ticks of symbols ("NSE:RELIANCE") in a mode: {ticks, errors, status, error}. `ticks` and `errors`
- * are by "EXCHANGE:SYMBOL"; `error` is the connection's or that of the first symbol that has one; `status` as
- * the client's. The object is the same until something has changed; so is each tick in it.
+ * are by "EXCHANGE:SYMBOL"; `error` is the connection's, or one of a symbol's; `status` is as the client's. The
+ * object is the same until something has changed; so is each tick in it.
  *
  * Options: `depth` (5), at least so many levels of the book; `throttleMs`; `refreshMs`, the least time between
  * two renders, an animation frame by default; `client`, instead of the provider's.

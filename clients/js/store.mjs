@@ -152,14 +152,14 @@ export class MarketDataStore {
     if (tick.snapshot && entry.tick?.data.timestamp > tick.data.timestamp) return;
     entry.tick = tick;
     entry.error = null;
-    for (const view of entry.holders.keys()) view.touch();
+    for (const view of entry.holders.keys()) view.touch(entry);
   }
 
   #told({ exchange, symbol, mode }, error) {
     const entry = this.#entries.get(`${mode} ${exchange}:${symbol}`);
     if (!entry || (!error && !entry.error)) return;
     entry.error = error;
-    for (const view of entry.holders.keys()) view.touch();
+    for (const view of entry.holders.keys()) view.touch(entry);
   }
 
   #connected(change) {
@@ -198,6 +198,8 @@ function together({ mode, holders }) {
 const problemOf = ({ code, message, symbol, exchange }) =>
   Object.freeze(symbol === undefined ? { code, message } : { code, message, symbol, exchange });
 
+const EMPTY = Object.freeze({ ticks: {}, errors: {}, status: null, error: null });
+
 /** A stable picture of some symbols in a mode, as `useSyncExternalStore` wants it. */
 export class MarketDataView {
   #store;
@@ -206,9 +208,10 @@ export class MarketDataView {
   #wish;
   #refreshMs;
   #listener = null;
+  #touched = new Set();
   #waiting = false;
   #timer;
-  #snapshot;
+  #snapshot = EMPTY;
 
   /** `symbols` as `parseSymbol` writes them, each once. With `refreshMs` of 0 it changes once a frame at most. */
   constructor(store, symbols, mode, { depth, throttleMs, refreshMs }) {
@@ -217,7 +220,7 @@ export class MarketDataView {
     this.#mode = mode;
     this.#wish = { depth, throttleMs };
     this.#refreshMs = refreshMs;
-    this.#snapshot = this.#picture();
+    this.#lookAtAll();
   }
 
   /** Holds the symbols, and calls `listener` when the snapshot has changed, until the result is called. */
@@ -225,7 +228,7 @@ export class MarketDataView {
     this.#listener = listener;
     this.#store.hold(this, this.#symbols, this.#mode, this.#wish);
     // It may have been made some time ago.
-    this.#snapshot = this.#picture();
+    this.#lookAtAll();
     return () => {
       this.#listener = null;
       this.#waiting = false;
@@ -237,8 +240,9 @@ export class MarketDataView {
   /** {ticks, errors, status, error}: the same object until something has changed. */
   getSnapshot = () => this.#snapshot;
 
-  /** Something has changed. */
-  touch() {
+  /** Something has changed: an entry of the store's, or the connection. */
+  touch(entry) {
+    if (entry) this.#touched.add(entry);
     if (this.#waiting) return;
     this.#waiting = true;
     if (this.#refreshMs > 0) this.#timer = setTimeout(() => this.publish(), this.#refreshMs);
@@ -249,26 +253,36 @@ export class MarketDataView {
   publish() {
     this.#waiting = false;
     const before = this.#snapshot;
-    this.#snapshot = this.#picture();
+    this.#look();
     if (this.#snapshot !== before) this.#listener?.();
   }
 
-  #picture() {
-    const before = this.#snapshot;
-    const { status, error } = this.#store.connection;
-    const picture = { ticks: {}, errors: {}, status, error };
-    let changed = before?.status !== status;
+  #lookAtAll() {
     for (const symbol of this.#symbols) {
       const entry = this.#store.get(symbol, this.#mode);
-      if (entry?.tick) picture.ticks[symbol] = entry.tick;
-      if (entry?.error) {
-        picture.errors[symbol] = entry.error;
-        picture.error ??= entry.error;
-      }
-      changed ||= before.ticks[symbol] !== picture.ticks[symbol];
-      changed ||= before.errors[symbol] !== picture.errors[symbol];
+      if (entry) this.#touched.add(entry);
     }
-    changed ||= before.error !== picture.error;
-    return changed ? Object.freeze(picture) : before;
+    this.#look();
+  }
+
+  #look() {
+    const before = this.#snapshot;
+    let { ticks, errors } = before;
+    for (const { symbol, tick, error } of this.#touched) {
+      if (tick !== ticks[symbol]) {
+        if (ticks === before.ticks) ticks = { ...ticks };
+        ticks[symbol] = tick;
+      }
+      if ((error ?? undefined) !== errors[symbol]) {
+        if (errors === before.errors) errors = { ...errors };
+        if (error) errors[symbol] = error;
+        else delete errors[symbol];
+      }
+    }
+    this.#touched.clear();
+    const { status, error: ofConnection } = this.#store.connection;
+    const error = ofConnection ?? Object.values(errors)[0] ?? null;
+    const now = { ticks, errors, status, error };
+    if (Object.keys(now).some((name) => now[name] !== before[name])) this.#snapshot = Object.freeze(now);
   }
 }
