@@ -126,6 +126,9 @@ class TestReceived:
 
     def test_any_other_error_does_not(self):
         assert codec().received('{"status":"error","message":"slow down"}') == [Rejected("slow down")]
+        # What it says need not be text.
+        (event,) = codec().received('{"status":"error","message":{"code":1.5}}')
+        assert isinstance(event, Rejected)
 
     @pytest.mark.parametrize("said", ["", "[]", '{"status":"ok"}', '{"status":1.5}', "{" * 9999])
     def test_other_text_says_nothing(self, said):

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-from openalgo_adapters._common.values import BadValue, json_object, text
+from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_adapters.arrow.wire import PONG, dial, refusal
 from openalgo_ws.adapter import (
     Alive,
@@ -154,12 +154,12 @@ def _said(data: str) -> Event:
     """What a text frame means. (single source: the server usually sends none.)"""
     try:
         message = json_object(data)
-        status = text(message.get("status", "")).lower()
-        said = text(message.get("message", ""))
     except BadValue:
         return Alive()
-    if status not in ("error", "failure"):
+    status, said = message.get("status"), message.get("message")
+    if not isinstance(status, str) or status.lower() not in ("error", "failure"):
         return Alive()
+    said = said if isinstance(said, str) else ""
     verdict = refusal(said)
     return Rejected(said[:200] or "the broker reports an error") if verdict is None else Disconnect(verdict)
 
