@@ -79,7 +79,8 @@ class Environment:
         except subprocess.TimeoutExpired:
             raise NotMade(f"installing the SDK of {self.broker} took more than {PATIENCE} s") from None
         if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+            lines = done.stderr.splitlines()
+            said = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
             raise NotMade(f"the SDK of {self.broker} can't be installed: {'; '.join(said)[:300]}")
         made.touch()
 
