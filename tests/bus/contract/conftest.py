@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from tests.bus.contract.receiver import Receiver
 from tests.bus.contract.rigs import RIGS, Rig
@@ -17,7 +19,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """One bus of each kind."""
     rig = request.param(reactor, tmp_path)
     yield rig
-    rig.close()
+    pytest_twisted.blockon(Deferred.fromCoroutine(rig.close()))
 
 
 @pytest.fixture

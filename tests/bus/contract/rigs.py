@@ -6,19 +6,25 @@ user of the interface can: send it rubbish, and take its publisher away.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import zmq
+from twisted.internet.asyncioreactor import AsyncioSelectorReactor
+from twisted.internet.defer import Deferred
 
-from openalgo_ws.bus.interface import Bus, BusPublisher
+from openalgo_ws.bus.interface import Bus, BusPublisher, BusSubscriber
+from openalgo_ws.bus.nats import NatsBus
+from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.bus.ring import Wait
 from openalgo_ws.bus.segment import folder
 from openalgo_ws.bus.shm import ShmBus, ShmPublisher
 from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
 from tests.bus.contract.receiver import until
+from tests.support.nats_server import NATS_SERVER, NatsServer
 
 
 class Rig(ABC):
@@ -37,6 +43,11 @@ class Rig(ABC):
     def bus(self) -> Bus:
         """The bus that publisher and subscribers are made from."""
 
+    def taken(self, publisher: BusPublisher, subscriber: BusSubscriber) -> int:
+        """How much of what was published has a place of its own on the bus. While nobody receives, that
+        ceases to grow."""
+        return publisher.published - publisher.conflated - publisher.backlog()
+
     @abstractmethod
     async def send_rubbish(self, publisher: BusPublisher) -> int:
         """Send messages that no publisher of the bus makes; how many a subscriber has to count."""
@@ -46,7 +57,7 @@ class Rig(ABC):
         """End the publisher as if its process had died, and make another in its place."""
 
     @abstractmethod
-    def close(self) -> None:
+    async def close(self) -> None:
         """Give everything back."""
 
 
@@ -86,7 +97,7 @@ class ZmqRig(Rig):
         publisher.close()
         return self._bus.publisher()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._context.destroy(linger=0)
         self._bus.shutdown()
         self._zmq.shutdown()
@@ -118,7 +129,7 @@ class ShmRig(Rig):
         publisher.close()
         return self._bus.publisher()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._bus.shutdown()
         assert not list(folder().glob(f"*{self._name}*"))
 
@@ -140,5 +151,50 @@ class ShmSpinningRig(ShmRig):
     wait = Wait.BUSY_SPIN
 
 
-#: Every bus there is.
-RIGS: list[type[Rig]] = [ZmqRig, ShmRig, ShmYieldingRig, ShmSpinningRig]
+class NatsRig(Rig):
+    """NATS: the server takes everything, so it is the subscriber that conflates."""
+
+    bound = 8
+    orders = 16
+
+    def __init__(self, reactor: Any, folder: Path) -> None:
+        super().__init__(reactor, folder)
+        self._server = NatsServer(folder)
+        self._link = NatsLink(reactor, [self._server.url])
+        self._bus = NatsBus(self._link, bound=4 * self.bound, updates=self.orders)
+
+    @property
+    def bus(self) -> Bus:
+        return self._bus
+
+    def taken(self, publisher: BusPublisher, subscriber: BusSubscriber) -> int:
+        return super().taken(publisher, subscriber) - subscriber.conflated
+
+    async def send_rubbish(self, publisher: BusPublisher) -> int:
+        client = self._link.client
+        assert client is not None
+        for subject in ("oa.t.feed.NSE.SBIN.LATER", "oa.x.=zz", "oa.f.NSE.LTP"):
+            await Deferred.fromFuture(asyncio.ensure_future(client.publish(subject, b"{}")))
+        return 3
+
+    def replace_publisher(self, publisher: BusPublisher) -> BusPublisher:
+        publisher.close()
+        return self._bus.publisher()
+
+    async def close(self) -> None:
+        self._bus.shutdown()
+        await self._link.stop()
+        self._server.kill()
+
+
+def _rigs() -> list[type[Rig]]:
+    from twisted.internet import reactor
+
+    # nats-py needs asyncio's reactor: tests/bus/test_nats.py runs these tests on it in a process of its own.
+    if isinstance(reactor, AsyncioSelectorReactor):
+        return [NatsRig] if NATS_SERVER is not None else []
+    return [ZmqRig, ShmRig, ShmYieldingRig, ShmSpinningRig]
+
+
+#: Every bus that lives on this reactor.
+RIGS: list[type[Rig]] = _rigs()

@@ -1,0 +1,102 @@
+"""The bus' subjects on NATS: how topics, feeds and instruments are written there, and read again.
+
+| subject | payload |
+|---|---|
+| ``oa.t.<feed>.<exchange>.<symbol>.<mode>`` | ticks of a feed, as `openalgo_ws.bus.records.pack` makes them |
+| ``oa.f.<exchange>.<symbol>.<mode>`` | a tick of an untagged publisher, as it came |
+| ``oa.x.<topic>`` | any other message of the platform: orders, invalidations |
+| ``oa.s`` | asks publishers for the last ticks of some instruments |
+
+A token must not be empty nor hold dots, spaces or wildcards (NATS' subject rules), so what is not a
+letter, a digit, ``-`` or ``_`` is written as ``=`` and two hexadecimal digits for each byte of its UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+
+from openalgo_ws.bus.records import topic_for
+from openalgo_ws.bus.topics import parse_market_topic
+from openalgo_ws.tick import Mode
+
+__all__ = [
+    "EVERYTHING",
+    "OTHERS",
+    "SNAPSHOTS",
+    "BadSubject",
+    "foreign_interest",
+    "interest",
+    "of_message",
+    "of_ticks",
+    "token",
+    "topic_of",
+    "untoken",
+]
+
+SNAPSHOTS = "oa.s"
+OTHERS = "oa.x.>"
+#: What a subscriber to everything takes.
+EVERYTHING = ("oa.t.>", "oa.f.>", OTHERS)
+
+_SPECIAL = re.compile(rb"[^A-Za-z0-9_-]")
+_WRITTEN = re.compile(rb"=([0-9a-f]{2})")
+_TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9a-f]{2})+")
+#: How an empty text is written: no other is written so, because a byte has two digits.
+_EMPTY = "="
+
+
+class BadSubject(ValueError):
+    """The subject is none of ours."""
+
+
+def token(text: bytes) -> str:
+    """A text as one token of a subject."""
+    return _SPECIAL.sub(lambda found: b"=%02x" % found[0][0], text).decode("ascii") or _EMPTY
+
+
+def untoken(text: str) -> bytes:
+    """What `token` was given; BadSubject if this comes from elsewhere."""
+    if text == _EMPTY:
+        return b""
+    if _TOKEN.fullmatch(text) is None:
+        raise BadSubject(text)
+    return _WRITTEN.sub(lambda found: bytes((int(found[1], 16),)), text.encode("ascii"))
+
+
+def of_ticks(feed: str, exchange: str, symbol: str, mode: Mode) -> str:
+    """Where a feed's ticks of an instrument go."""
+    return f"oa.t.{token(feed.encode())}.{token(exchange.encode())}.{token(symbol.encode())}.{mode.name}"
+
+
+def of_message(topic: bytes) -> str:
+    """Where a message of the platform goes."""
+    market = parse_market_topic(topic)
+    if market is None:
+        return f"oa.x.{token(topic)}"
+    return f"oa.f.{token(market.exchange.encode())}.{token(market.symbol.encode())}.{market.mode.name}"
+
+
+def interest(feed: str, exchange: str, symbol: str) -> str:
+    """Everything that a feed says about an instrument."""
+    return f"oa.t.{token(feed.encode())}.{token(exchange.encode())}.{token(symbol.encode())}.*"
+
+
+def foreign_interest(exchange: str, symbol: str) -> str:
+    """Everything that untagged publishers say about an instrument."""
+    return f"oa.f.{token(exchange.encode())}.{token(symbol.encode())}.*"
+
+
+def topic_of(subject: str) -> bytes:
+    """The topic under which the message would travel on ZeroMQ; BadSubject if there is none."""
+    parts = subject.split(".")
+    try:
+        match parts:
+            case ["oa", "t", feed, _, _, mode] if mode in Mode.__members__ and untoken(feed):
+                return topic_for(untoken(feed).decode())
+            case ["oa", "f", exchange, symbol, mode] if mode in Mode.__members__:
+                return b"%b_%b_%b" % (untoken(exchange), untoken(symbol), mode.encode())
+            case ["oa", "x", topic]:
+                return untoken(topic)
+    except UnicodeDecodeError:
+        pass
+    raise BadSubject(subject)

@@ -1,0 +1,109 @@
+"""What NATS adds to the contract of a bus: interest, last ticks on request, a server that goes away."""
+
+from __future__ import annotations
+
+import pytest_twisted
+from twisted.internet import reactor
+
+from openalgo_ws.bus.demand import UNTAGGED
+from openalgo_ws.bus.nats import NatsBus
+from openalgo_ws.bus.nats_link import NatsLink
+from tests.bus.contract.receiver import Receiver, tick, until
+from tests.bus.nats.conftest import Links
+from tests.support.nats_server import NatsServer
+
+
+async def up(*links: NatsLink) -> None:
+    await until(lambda: all(link.client is not None for link in links))
+
+
+@pytest_twisted.ensureDeferred
+async def test_only_what_is_wanted_comes_beginning_with_the_last_tick(links: Links) -> None:
+    feeds, gateway = links(), links()
+    receiver = Receiver()
+    publisher = NatsBus(feeds).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver, everything=False)
+    await up(feeds, gateway)
+    for symbol in ("SBIN", "INFY", "M&M.2 *>"):
+        publisher.publish("alice.zerodha", tick(symbol, 1))
+    subscriber.want("alice.zerodha", "SBIN", "NSE")
+    subscriber.want("alice.zerodha", "M&M.2 *>", "NSE")
+    await until(lambda: receiver.latest("alice.zerodha") == {"SBIN": 1, "M&M.2 *>": 1})
+    publisher.publish("alice.zerodha", tick("INFY", 2))
+    publisher.publish("bob.zerodha", tick("SBIN", 3))
+    publisher.publish("alice.zerodha", tick("SBIN", 4))
+    await until(lambda: receiver.latest("alice.zerodha")["SBIN"] == 4)
+    assert receiver.latest("bob.zerodha") == {}
+    assert receiver.latest("alice.zerodha") == {"SBIN": 4, "M&M.2 *>": 1}
+    subscriber.unwant("alice.zerodha", "SBIN", "NSE")
+    subscriber.want("alice.zerodha", "INFY", "NSE")
+    await until(lambda: receiver.latest("alice.zerodha").get("INFY") == 2)
+    publisher.publish("alice.zerodha", tick("SBIN", 5))
+    publisher.publish("alice.zerodha", tick("INFY", 6))
+    await until(lambda: receiver.latest("alice.zerodha")["INFY"] == 6)
+    assert receiver.latest("alice.zerodha")["SBIN"] == 4
+
+
+@pytest_twisted.ensureDeferred
+async def test_messages_of_the_platform_are_forwarded(links: Links) -> None:
+    feeds, gateway = links(), links()
+    receiver = Receiver()
+    publisher = NatsBus(feeds).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver, everything=False)
+    await up(feeds, gateway)
+    subscriber.want(UNTAGGED, "NIFTY", "NSE_INDEX")
+    came = receiver.messages
+    # Whether the subscriptions are there is only known when something has come.
+    await until(lambda: publisher.forward(b"NSE_INDEX_NIFTY_LTP", b'{"ltp":1}') or receiver.messages)
+    publisher.forward(b"NSE_SBIN_LTP", b'{"ltp":2}')
+    publisher.forward(b"CACHE_INVALIDATE_ALL_alice", b'{"user_id":"alice"}')
+    publisher.publish_order("zerodha", "alice", {"n": 1})
+    await until(lambda: receiver.orders())
+    came = [message for message in receiver.messages if message[1] != b'{"ltp":1}']
+    assert came == [
+        (b"CACHE_INVALIDATE_ALL_alice", b'{"user_id":"alice"}'),
+        (b"ZERODHA_alice_orders", b'{"n":1}'),
+    ]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_dies_costs_nothing_but_time(server: NatsServer, links: Links) -> None:
+    feeds, gateway = links(), links()
+    receiver = Receiver()
+    publisher = NatsBus(feeds).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver, everything=False)
+    symbols = [f"S{number}" for number in range(50)]
+    for symbol in symbols:
+        subscriber.want("feed", symbol, "NSE")
+        publisher.publish("feed", tick(symbol, 1))
+    await until(lambda: receiver.latest("feed") == dict.fromkeys(symbols, 1))
+    server.kill()
+    # Some of this falls into the hole between the server's end and the news of it.
+    for symbol in symbols[:40]:
+        publisher.publish("feed", tick(symbol, 2))
+    await until(lambda: feeds.client is None and gateway.client is None)
+    for symbol in symbols[20:]:
+        publisher.publish("feed", tick(symbol, 3))
+    server.start()
+    expected = {symbol: 3 if index >= 20 else 2 for index, symbol in enumerate(symbols)}
+    await until(lambda: receiver.latest("feed") == expected)
+    for symbol in symbols:
+        numbers = [number for name, number in receiver.ticks("feed") if name == symbol]
+        assert numbers == sorted(numbers)
+    assert publisher.backlog() == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_waits_for_a_server_that_is_not_there_yet(server: NatsServer) -> None:
+    server.kill()
+    link = NatsLink(reactor, [server.url])
+    receiver = Receiver()
+    bus = NatsBus(link)
+    bus.subscriber(receiver)
+    publisher = bus.publisher()
+    publisher.publish("feed", tick("SBIN", 1))
+    publisher.publish_order("zerodha", "alice", {"n": 1})
+    assert publisher.backlog() == 2
+    server.start()
+    await until(lambda: receiver.latest("feed") == {"SBIN": 1} and receiver.orders() == [1])
+    await link.stop()
