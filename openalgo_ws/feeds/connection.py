@@ -145,6 +145,11 @@ class Connection:
         return MappingProxyType(self._wanted)
 
     @property
+    def asked(self) -> int:
+        """How many of `wanted` the broker has been asked for on the present socket; 0 without one."""
+        return 0 if self._line is None else self._line.asked
+
+    @property
     def credentials(self) -> Mapping[str, str] | None:
         """The credentials that the present (or last) dial was made with, before authorisation."""
         return self._desk.used

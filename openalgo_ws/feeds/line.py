@@ -96,7 +96,7 @@ class Line:
         self._heart = Heart(
             clock, feed.keepalive, ping=self._ping, beat=self._beat, dead=self._failed_by_force
         )
-        self._outgoing = Outgoing(clock, feed.limits, target, self._change)
+        self._outgoing = Outgoing(clock, feed.limits, target, self._change, self._caught_up)
         self._link: Link | None = None
         self._queue: deque[Send] = deque()
         self._call: Deferred[HttpResponse | None] | None = None
@@ -113,6 +113,11 @@ class Line:
         dial = self._codec.dial()
         self._link = self._dialler.dial(dial, self)
         self._timers.set("login", self._feed.login_timeout, self._login_timed_out)
+
+    @property
+    def asked(self) -> int:
+        """How many instruments the broker has been asked for on this socket."""
+        return len(self._outgoing.held)
 
     def changed(self, instruments: Iterable[Instrument]) -> None:
         """The target has changed for these."""
@@ -237,6 +242,9 @@ class Line:
     def _change(self, changes: Sequence[Change]) -> bool:
         self._deliver(self._codec.change(changes))
         return self._call is None
+
+    def _caught_up(self, changes: int, seconds: float) -> None:
+        self._log.info("{changes} subscriptions sent in {seconds:.1f} s", changes=changes, seconds=seconds)
 
     def _deliver(self, sends: Sequence[Send]) -> None:
         self._queue.extend(sends)

@@ -20,6 +20,8 @@ class Outgoing:
     ``limits.per_change`` changes a time, ``limits.change_interval`` seconds apart, and not before
     `ready` after a ``send`` that returned False (its answer is still out). What changes back while
     it waits is never sent. Changes of one reactor turn go out together.
+
+    ``caught_up(changes, seconds)`` is called when everything is sent that took several batches.
     """
 
     def __init__(
@@ -28,11 +30,16 @@ class Outgoing:
         limits: Limits,
         target: Mapping[Instrument, Wish],
         send: Callable[[Sequence[Change]], bool],
+        caught_up: Callable[[int, float], None] = lambda changes, seconds: None,
     ) -> None:
         self._clock = clock
         self._limits = limits
         self._target = target
         self._send = send
+        self._caught_up = caught_up
+        #: Batches and changes sent since nothing was waiting, and since when that is.
+        self._batches = self._changes = 0
+        self._began = 0.0
         self._timers = Timers(clock)
         #: Insertion order is the order of sending.
         self._pending: dict[Instrument, None] = {}
@@ -83,12 +90,20 @@ class Outgoing:
         batch = self._next_batch()
         try:
             if batch:
+                if not self._batches:
+                    self._began = self._clock.seconds()
+                self._batches += 1
+                self._changes += len(batch)
                 self._not_before = self._clock.seconds() + self._limits.change_interval
                 self._ready = self._send(batch)
         finally:
             # Also when a codec fails over one batch: the others are none the worse for it.
             if self._pending:
                 self._schedule()
+        if not self._pending:
+            if self._batches > 1:
+                self._caught_up(self._changes, self._clock.seconds() - self._began)
+            self._batches = self._changes = 0
         if not self._pending and self._ready and self._drained is not None:
             drained, self._drained = self._drained, None
             drained()

@@ -17,12 +17,17 @@ __all__ = ["AccountReport", "ConnectionReport", "FeedReport", "Ledger", "PoolRep
 
 
 class ConnectionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection. Ages are seconds, None where there is nothing to be old."""
+    """One connection. Ages are seconds, None where there is nothing to be old.
+
+    ``instruments`` it is to carry; of them the broker has been ``asked`` for so many on the present
+    socket, the others follow at the broker's pace.
+    """
 
     number: int
     state: str
     message: str
     instruments: int
+    asked: int
     load: int
     ticks: int
     tick_age: float | None
@@ -127,6 +132,7 @@ def _connection(slot: Slot, now: float) -> ConnectionReport:
         state="stale" if slot.stale else slot.state.value,
         message=slot.message,
         instruments=len(slot.held),
+        asked=slot.connection.asked,
         load=slot.load,
         ticks=counters.ticks,
         tick_age=_age(counters.last_tick, now),

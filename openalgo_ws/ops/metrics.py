@@ -202,12 +202,16 @@ def _feeds(feeds: Feeds, due: set[str]) -> Iterator[Metric]:
 
 def _connections(feeds: Feeds) -> Iterator[Metric]:
     ages: dict[Labels, float] = {}
+    wanted: dict[Labels, float] = {}
+    asked: dict[Labels, float] = {}
     loads: dict[Labels, float] = {}
     capacities: dict[Labels, float] = {}
     states: dict[Labels, float] = {}
     for account in feeds.account_reports():
         for pool in account.pools:
             labels = (account.account, account.broker, pool.feed)
+            wanted[labels] = float(sum(connection.instruments for connection in pool.connections))
+            asked[labels] = float(sum(connection.asked for connection in pool.connections))
             loads[labels], capacities[labels] = float(pool.load), float(pool.capacity)
             age = _youngest(pool.connections)
             if age is not None:
@@ -217,6 +221,8 @@ def _connections(feeds: Feeds) -> Iterator[Metric]:
                 states[*labels, state.value] = float(counts[state.value])
     by = ("account", "broker", "socket")
     yield _gauge("tick_age_seconds", "Time since the last tick.", ages, *by)
+    yield _gauge("pool_instruments", "Instruments that connections are to carry.", wanted, *by)
+    yield _gauge("pool_asked", "Of these, what the broker has been asked for.", asked, *by)
     yield _gauge("pool_load", "Instruments (or the broker's units) carried.", loads, *by)
     yield _gauge("pool_capacity", "How much may be carried.", capacities, *by)
     yield _gauge("pool_connections", "Connections to the broker by state.", states, *by, "state")

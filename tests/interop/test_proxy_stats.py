@@ -22,7 +22,15 @@ __all__ = ["dial", "serve", "server"]
 
 def connection(state: str) -> ConnectionReport:
     return ConnectionReport(
-        number=1, state=state, message="", instruments=2, load=2, ticks=0, tick_age=None, login_age=None
+        number=1,
+        state=state,
+        message="",
+        instruments=2,
+        asked=2,
+        load=2,
+        ticks=0,
+        tick_age=None,
+        login_age=None,
     )
 
 

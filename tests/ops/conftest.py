@@ -79,6 +79,7 @@ class FakeFeeds:
             state="live",
             message="",
             instruments=7,
+            asked=5,
             load=7,
             ticks=20,
             tick_age=1.5,

@@ -78,6 +78,8 @@ async def test_metrics_are_read_from_what_the_parts_count(watched: Any, dial: An
         ("feed_state", {"feed": "alice", "broker": "zerodha", "state": "stale"}, 0),
         ("feed_instruments", {"feed": "alice"}, 7),
         ("tick_age_seconds", {"account": "alice", "broker": "zerodha", "socket": "ticker"}, 1.5),
+        ("pool_instruments", {"account": "alice", "broker": "zerodha", "socket": "ticker"}, 7),
+        ("pool_asked", {"account": "alice", "broker": "zerodha", "socket": "ticker"}, 5),
         ("pool_load", {"account": "alice", "broker": "zerodha", "socket": "ticker"}, 7),
         ("pool_capacity", {"account": "alice", "broker": "zerodha", "socket": "ticker"}, 9000),
         (

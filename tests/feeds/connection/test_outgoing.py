@@ -28,6 +28,34 @@ def test_batches_keep_the_brokers_size_and_pace(world: Any, ask: Any) -> None:
     assert [len(text.split()) for text in link.sent] == [3, 3, 2]
 
 
+def test_how_far_it_is_can_be_seen(world: Any, ask: Any) -> None:
+    connection, link = world.live(limits=PACED)
+    connection.want([ask(f"S{n}") for n in range(8)])
+    seen = [connection.asked]
+    for _ in range(3):
+        world.clock.advance(0.5)
+        seen.append(connection.asked)
+    assert seen == [0, 3, 6, 8]
+    link.fail()
+    assert (connection.asked, len(connection.wanted)) == (0, 8)
+
+
+def test_the_end_of_what_took_several_batches_is_told() -> None:
+    told: list[tuple[int, float]] = []
+    clock, target, broker = Clock(), dict.fromkeys(INSTRUMENTS[:4], Wish(Mode.LTP)), Recorder()
+    outgoing = Outgoing(
+        clock, Limits(per_change=2, change_interval=0.5), target, broker.send, lambda *what: told.append(what)
+    )
+    outgoing.start()
+    clock.pump([0.0, 0.5])
+    assert told == [(4, 0.5)]
+    target[INSTRUMENTS[0]] = Wish(Mode.DEPTH)
+    outgoing.changed([INSTRUMENTS[0]])
+    clock.pump([0.5, 0.5])
+    # One batch is not worth a word.
+    assert told == [(4, 0.5)]
+
+
 def test_changes_of_one_turn_go_out_together(world: Any, ask: Any) -> None:
     connection, link = world.live()
     connection.want([ask("A")])

@@ -59,6 +59,10 @@ class FakeConnection:
     def __repr__(self) -> str:
         return f"<{self.user}/{self.feed.name} {self.state.value} {len(self.wanted)}>"
 
+    @property
+    def asked(self) -> int:
+        return len(self.wanted) if self.state is ConnectionState.LIVE else 0
+
     # What the pool calls.
 
     def start(self) -> None:

@@ -1,9 +1,10 @@
-"""Thousands of instruments of one user over many connections and two accounts, as the simulators count them."""
+"""Thousands of instruments of one user, over many connections of two accounts, as the simulators count."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -77,11 +78,16 @@ async def test_all_are_subscribed_within_every_limit_and_all_of_them_tick(large:
     assert all(isinstance(answer, Granted) for answer in answers)
     assert large.carried("zerodha") == [PER_CONNECTION] * 3
     assert large.carried("reserve") == [500, PER_CONNECTION, PER_CONNECTION]
+    (ann, bob) = large.manager.account_reports()
+    for account in (ann, bob):
+        assert [one.asked for one in account.pools[0].connections] == [
+            one.instruments for one in account.pools[0].connections
+        ]
     assert len(frames.sent) == 6
     for log in frames.sent.values():
         assert max(count for _, count in log) <= PER_FRAME
         times = sorted({at for at, _ in log})
-        assert all(later - earlier >= PAUSE * 0.99 for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier >= PAUSE * 0.99 for earlier, later in pairwise(times))
     # Four frames a connection, three pauses in between; all connections side by side.
     assert took < 20 * PAUSE
 
