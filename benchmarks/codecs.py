@@ -27,7 +27,7 @@ from rich.table import Table
 from openalgo_ws.adapter import Adapter, Feed, MasterRow
 from openalgo_ws.conformance.loopback import Loopback
 from openalgo_ws.conformance.rig import FixedEnvironment, StillMarket, asked, make_codec, pick_feed
-from openalgo_ws.registry import AdapterBroken, Registry
+from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
 from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick, Wish
 
 FLOOR = {Mode.LTP: 100_000, Mode.DEPTH: 30_000}
@@ -176,7 +176,7 @@ def main() -> int:
     for name in options.adapters or registry.names():
         try:
             adapter = registry.load(name)
-        except AdapterBroken as problem:
+        except (AdapterBroken, AdapterNotFound) as problem:
             table.add_row(name, "", "", "", "", str(problem))
             failed = True
             continue
