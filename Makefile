@@ -50,6 +50,7 @@ bench-binary: $(STAMP)
 
 # Past one process and one machine; fails where something is missing.
 bench-scale: $(STAMP)
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/large.py
 
 # A minute of disconnects; fails if a client has not the latest value of every symbol at the end.

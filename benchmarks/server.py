@@ -35,14 +35,24 @@ def free_port() -> int:
         return port
 
 
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """A fresh database with one user, and the server on it, until the context ends.
 
+    It runs on one core, or with None on any, its worker processes included.
     ``feed``: a simulated broker's URL, instruments and credentials; without one, ticks come from the bus.
     """
 
     def __init__(
-        self, core: int, settings: Mapping[str, str], feed: tuple[str, Sequence[Any], Any] | None = None
+        self,
+        core: int | None,
+        settings: Mapping[str, str],
+        feed: tuple[str, Sequence[Any], Any] | None = None,
     ) -> None:
         self._core = core
         self._feed = feed
@@ -96,7 +106,8 @@ class Server:
     def _start(self) -> None:
         # The child inherits the core, so that whatever counts cores counts one.
         before = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self._core})
+        if self._core is not None:
+            os.sched_setaffinity(0, {self._core})
         try:
             self._process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "openalgo-ws"],
@@ -130,10 +141,15 @@ class Server:
             self._process.wait()
         self._folder.cleanup()
 
+    def processes(self) -> list[int]:
+        """The server's own process, then its workers', as they were started."""
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *sorted(map(int, children))]
+
     def cpu(self) -> float:
-        """CPU seconds of all its threads so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU seconds so far, of all threads of all processes."""
+        return sum(map(cpu_of, self.processes()))
 
     def forget_peak(self) -> None:
         """Begin anew to look for the most memory it has: a start takes more than it needs afterwards."""

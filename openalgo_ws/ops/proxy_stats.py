@@ -25,22 +25,35 @@ from openalgo_ws.feeds.report import AccountReport
 from openalgo_ws.gateway.session import Session
 from openalgo_ws.log import RateLimitedLog
 
-__all__ = ["INTERVAL", "ProxyStats", "proxy_stats"]
+__all__ = ["INTERVAL", "Elsewhere", "ProxyStats", "proxy_stats"]
 
 #: Seconds between two snapshots.
 INTERVAL = 10.0
 
 
-def proxy_stats(clients: list[Session], accounts: list[AccountReport], now: float) -> dict[str, Any]:
-    """The snapshot at ``now`` (epoch seconds)."""
+class Elsewhere(msgspec.Struct, frozen=True):
+    """What worker processes serve; a symbol is an exchange and a name."""
+
+    clients: int = 0
+    symbols: set[tuple[str, str]] = set()
+    brokers: set[str] = set()
+
+
+def proxy_stats(
+    clients: list[Session], accounts: list[AccountReport], now: float, workers: Elsewhere | None = None
+) -> dict[str, Any]:
+    """The snapshot at ``now`` (epoch seconds), with what ``workers`` serve."""
+    elsewhere = workers or Elsewhere()
     connections = [one for account in accounts for pool in account.pools for one in pool.connections]
     symbols = {(held.hold.exchange, held.hold.symbol) for client in clients for held in client.holdings}
+    symbols |= elsewhere.symbols
     brokers = {account.broker for account in accounts} | {one.broker for one in clients if one.broker}
+    brokers |= elsewhere.brokers
     return {
         "timestamp": now,
         "active_connections": sum(one.state == ConnectionState.LIVE.value for one in connections),
         "total_symbols": len(symbols),
-        "connected_clients": len(clients),
+        "connected_clients": len(clients) + elsewhere.clients,
         "brokers": sorted(brokers),
     }
 

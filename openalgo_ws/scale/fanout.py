@@ -204,6 +204,10 @@ class LastValues:
             del self._holds[(gateway, *key)]
             self._asked.pop((gateway, line), None)
 
+    def symbols(self) -> set[tuple[str, str]]:
+        """The instruments that gateways hold, as exchange and symbol."""
+        return {(exchange, symbol) for _, symbol, exchange in self._lines}
+
     def stop(self) -> None:
         """End the timer."""
         if self._call is not None:

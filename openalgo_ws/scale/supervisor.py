@@ -233,7 +233,11 @@ class Supervisor(Service):
         self._links.add(name, address)
         worker = Worker(self._reactor, self, slot, name)
         self._workers[name] = worker
-        self._launch(worker, address)
+        try:
+            self._launch(worker, address)
+        except OSError as error:
+            # No memory, no process, no descriptor to be had now.
+            self._reactor.callLater(0, worker.failed, error)
         return worker
 
     def _spread(self) -> None:
@@ -248,8 +252,8 @@ class Supervisor(Service):
             self._active[slot].listen(slots[slot])
 
     def _end_silent(self) -> None:
-        limit = self._reactor.seconds() - _SILENCE
+        now = self._reactor.seconds()
         for worker in list(self._workers.values()):
-            if worker.ready and worker.heard < limit:
+            if now - worker.heard > (_SILENCE if worker.ready else _READY):
                 self.log.error("worker {name} does not answer: it is ended", name=worker.name)
                 worker.signal(signal.SIGKILL)

@@ -7,6 +7,7 @@ import signal as signals
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -34,7 +35,7 @@ class Worker(ProcessProtocol):
     """One worker process, from its start until it is gone."""
 
     log = Logger()
-    transport: Any
+    transport: Any = None
 
     def __init__(self, reactor: Any, supervisor: Supervisor, slot: int, name: str) -> None:
         self._reactor = reactor
@@ -90,10 +91,9 @@ class Worker(ProcessProtocol):
     def signal(self, number: int) -> None:
         """Send its process a signal."""
         self.leaving = self.leaving or number == signals.SIGTERM
-        try:
-            self.transport.signalProcess(number)
-        except ProcessExitedAlready:
-            return
+        with suppress(ProcessExitedAlready):
+            if self.transport is not None:
+                self.transport.signalProcess(number)
 
     def received(self, data: bytes) -> None:
         """A message of the worker."""
@@ -121,11 +121,17 @@ class Worker(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """Its process is gone, and everything it said has been read."""
+        self._end("" if reason.check(ProcessDone) else str(reason.value))
+
+    def failed(self, error: OSError) -> None:
+        """There is no process: it could not be started."""
+        self._end(f"it could not be started: {error.strerror}")
+
+    def _end(self, why: str) -> None:
         self._gone = True
         self.ready = False
         if self.control is not None:
             self.control.close()
-        why = "" if reason.check(ProcessDone) else str(reason.value)
         self._supervisor.worker_gone(self, why)
         _fire(self._waiting_ready)
         _fire(self._waiting_gone)

@@ -19,6 +19,7 @@ from openalgo_ws.bus.zeromq import Message
 from openalgo_ws.config import Settings
 from openalgo_ws.gateway.listen import endpoint
 from openalgo_ws.gateway.service import Gateway
+from openalgo_ws.ops.proxy_stats import Elsewhere
 from openalgo_ws.scale.fanout import Fanout, LastValues
 from openalgo_ws.scale.listening import bind
 from openalgo_ws.scale.local import LocalDemandServer
@@ -106,6 +107,15 @@ class Pool:
         """What came from the bus: to the workers, and to the status page."""
         self._fanout.receive(messages)
         return self._gateway.receive(messages)
+
+    def served(self) -> Elsewhere:
+        """What the workers serve."""
+        reports = self.supervisor.reports
+        return Elsewhere(
+            reports.total("clients"),
+            self._last_values.symbols(),
+            {broker for report in reports.latest.values() for broker in report.brokers},
+        )
 
     def leave(self) -> None:
         """The server begins to stop."""

@@ -219,7 +219,8 @@ class Server(Service):
 
             def stats() -> dict[str, Any]:
                 reports = [] if feeds.own is None else feeds.own.manager.account_reports()
-                return proxy_stats(gateway.clients(), reports, environment.now())
+                elsewhere = None if pool is None else pool.served()
+                return proxy_stats(gateway.clients(), reports, environment.now(), elsewhere)
 
             self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, stats))
         self._supervised = Supervised(reactor)
