@@ -20,7 +20,7 @@ from openalgo_ws.encoding.binary import BinaryMarketData, BinaryMarketDataBatch
 from openalgo_ws.encoding.data import encode
 from openalgo_ws.encoding.exact import data_of, record_of
 from openalgo_ws.tick import Mode, Tick
-from tests.clients.nodejs import node
+from tests.clients.nodejs import CLIENT, node
 from tests.encoding.test_exact import ticks
 from tests.support.process import TIMEOUT, ServerProcess
 
@@ -33,7 +33,7 @@ class Node:
     """A script that is told lines and says JSON lines."""
 
     def __init__(self, script: str, *arguments: str) -> None:
-        command, environ = node()
+        command, environ = node(CLIENT)
         self._process = subprocess.Popen(
             [*command, str(HERE / script), *arguments],
             stdin=subprocess.PIPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.nodejs import node
+from tests.clients.nodejs import CLIENT, node
 from tests.clients.npm import PACKAGE, REACT, ROOT, TYPESCRIPT, installed, run, workspace
 from tests.support.process import TIMEOUT, ServerProcess
 
@@ -41,7 +41,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 def says(folder: Path, arguments: tuple[str, ...], *patterns: str) -> None:
     """Run a program until it has printed lines with all of the patterns."""
-    command, environ = node()
+    command, environ = node(CLIENT)
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=folder,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.nodejs import node
+from tests.clients.nodejs import CLIENT, node
 from tests.clients.npm import PACKAGE, REACT, installed, run, workspace
 
 HERE = Path(__file__).parent / "js"
@@ -15,7 +15,7 @@ HERE = Path(__file__).parent / "js"
 
 def passes(file: Path) -> None:
     """Run the tests of a file."""
-    command, environ = node()
+    command, environ = node(CLIENT)
     done = run(*command, "--test", "--test-reporter=tap", str(file), cwd=file.parent, environ=environ)
     assert done.returncode == 0, done.stdout
     assert "# fail 0" in done.stdout
