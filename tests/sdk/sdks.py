@@ -140,6 +140,7 @@ SDKS = [
         },
     ),
     *(Sdk("xts", broker, XTS, shared="rmoney") for broker in XTS_BROKERS),
+    Sdk("xts_binary", "jainamxts", {"quote": TOTALS, "depth5": TOTALS | BOOK}, shared="rmoney"),
     Sdk("samco", "samco", {"quote": TOTALS, "depth5": TOTALS | BOOK}),
     Sdk("shoonya", "shoonya", NOREN),
     Sdk("shoonya", "flattrade", NOREN, shared="shoonya"),
