@@ -40,6 +40,9 @@ def check(settings: Settings) -> None:
 
 
 def _check_status(settings: Settings) -> None:
+    if not settings.status_port and (settings.alerts or settings.alert_webhook):
+        what = "WS_ALERTS" if settings.alerts else "WS_ALERT_WEBHOOK"
+        raise SettingsError(what, None, "the status port measures for it, and STATUS_PORT is 0")
     if not settings.status_port or is_loopback(settings.status_host):
         return
     if settings.demo:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SettingsError"]
+__all__ = ["NotAllowed", "SettingsError"]
 
 
 class SettingsError(Exception):
@@ -18,6 +18,15 @@ class SettingsError(Exception):
         self.allowed = allowed
         shown = "" if value is None else f"={_one_line(value)}"
         super().__init__(f"{name}{shown}: {_one_line(allowed)}")
+
+
+class NotAllowed(ValueError):
+    """A part of a value isn't allowed: the part, and in words what is wrong or allowed."""
+
+    def __init__(self, part: str, allowed: str) -> None:
+        super().__init__(f"{part}: {allowed}")
+        self.part = part
+        self.allowed = allowed
 
 
 def _one_line(text: str) -> str:

@@ -13,6 +13,7 @@ from datetime import time
 from pathlib import Path
 from types import MappingProxyType
 
+from openalgo_ws.config.alerts import DEFAULT_ALERTS, AlertRule, AlertText, SecretUrl
 from openalgo_ws.config.declare import Declaration, declarations_of, setting
 from openalgo_ws.config.errors import SettingsError
 from openalgo_ws.config.kinds import (
@@ -496,6 +497,24 @@ class Settings:
         "Whoever shows it may see the status port: as a Bearer token, or in the page's login form. "
         "Without it every program of this machine may.",
         default_text="none",
+    )
+
+    alerts: tuple[AlertRule, ...] = setting(
+        "WS_ALERTS",
+        ListOf(AlertText()),
+        (),
+        _OPERATION,
+        "When to raise an alert, and when to clear it (docs/monitoring.md). A rule replaces the default ones "
+        "for its measure.",
+        default_text=", ".join(DEFAULT_ALERTS),
+    )
+    alert_webhook: Secret | None = setting(
+        "WS_ALERT_WEBHOOK",
+        SecretUrl(),
+        None,
+        _OPERATION,
+        "Where alerts are posted as JSON when they are raised and cleared.",
+        default_text="nowhere",
     )
 
     def __repr__(self) -> str:

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 from openalgo_ws.config.check import check
 from openalgo_ws.config.declare import BROKER, Declaration
-from openalgo_ws.config.errors import SettingsError
+from openalgo_ws.config.errors import NotAllowed, SettingsError
 from openalgo_ws.config.kinds import ListOf, MapOf, expanded
 from openalgo_ws.config.settings import DECLARATIONS, Settings
 
@@ -99,6 +99,8 @@ def load(
 def _from_text(declaration: Declaration, text: str, directory: Path) -> Any:
     try:
         return declaration.kind.parse(text, directory)
+    except NotAllowed as error:
+        raise SettingsError(declaration.variable, error.part, error.allowed) from None
     except ValueError:
         raise refusal(declaration, declaration.variable, text) from None
 
@@ -112,6 +114,8 @@ def _from_texts(declaration: Declaration, texts: Sequence[str]) -> Any:
         if isinstance(kind, ListOf | MapOf):
             return kind.parse_all(texts, Path())
         return kind.parse(texts[-1], Path())
+    except NotAllowed as error:
+        raise SettingsError(f"--{declaration.option}", error.part, error.allowed) from None
     except ValueError:
         raise refusal(declaration, f"--{declaration.option}", texts[-1]) from None
 

@@ -32,7 +32,7 @@ from openalgo_ws.feeds.link import FeedReactor
 from openalgo_ws.feeds.reasons import reason_of
 from openalgo_ws.feeds.trust import Trust
 
-__all__ = ["BrokerHttp", "HttpCaller"]
+__all__ = ["BrokerHttp", "HttpCaller", "OneConnection"]
 
 
 class HttpCaller(Protocol):
@@ -76,12 +76,12 @@ class BrokerHttp:
             unsent: Deferred[HttpResponse | None] = Deferred()
             unsent.callback(None)
             return unsent
-        way = _Way(self._trust.endpoint(self._reactor, address, self._timeout))
+        way = OneConnection(self._trust.endpoint(self._reactor, address, self._timeout))
         flow = Deferred.fromCoroutine(self._exchange(way, request, address, headers, body))
         return self._within_time(way, request, flow)
 
     def _within_time(
-        self, way: _Way, request: HttpRequest, flow: Deferred[HttpResponse]
+        self, way: OneConnection, request: HttpRequest, flow: Deferred[HttpResponse]
     ) -> Deferred[HttpResponse | None]:
         unwanted = False
 
@@ -111,7 +111,7 @@ class BrokerHttp:
         return answer
 
     async def _exchange(
-        self, way: _Way, request: HttpRequest, address: Address, headers: Headers, body: bytes | None
+        self, way: OneConnection, request: HttpRequest, address: Address, headers: Headers, body: bytes | None
     ) -> HttpResponse:
         agent = ContentDecoderAgent(Agent.usingEndpointFactory(self._reactor, way), [(b"gzip", GzipDecoder)])
         scheme = "https" if address.secure else "http"
@@ -131,7 +131,7 @@ class BrokerHttp:
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)
-class _Way:
+class OneConnection:
     """The one connection of a call. Twisted's own proxies know no way to drop it for certain."""
 
     def __init__(self, endpoint: IStreamClientEndpoint) -> None:

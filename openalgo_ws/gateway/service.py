@@ -194,6 +194,13 @@ class Gateway(Service):
                 if session.notices:
                     session.send(notice)
 
+    def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None:
+        """Send a notice to those clients of these users that asked for notices."""
+        for user in users:
+            for session in list(self.context.sessions.get(user, ())):
+                if session.notices:
+                    session.send(notice)
+
     def refused(self, feed: str, symbol: str, exchange: str, denied: Denied) -> None:
         """The broker turned a granted subscription down: tell those who hold it."""
         for members in list(self.context.sessions.values()):

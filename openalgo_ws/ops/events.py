@@ -63,18 +63,19 @@ class EventLog(Service):
         level = "info" if status.state in _GOOD else "warn"
         names = ", ".join(sorted(users)) or "nobody"
         message = f" ({status.message})" if status.message else ""
-        self._add(level, f"feed of {names} at {status.broker}: {status.state.value}{message}")
+        self.add(level, f"feed of {names} at {status.broker}: {status.state.value}{message}")
 
     def refused(self, feed: str, symbol: str, exchange: str, denied: Denied) -> None:
         """A subscription turned out refused."""
-        self._add("warn", f"{exchange}:{symbol} on {feed}: {denied.message}")
+        self.add("warn", f"{exchange}:{symbol} on {feed}: {denied.message}")
 
     def __call__(self, event: LogEvent) -> None:
         """Part of `ILogObserver`."""
         level = event.get("log_level")
         if level in _LEVELS and str(event.get("log_namespace", "")).startswith("openalgo_ws."):
-            self._add("warn" if level is LogLevel.warn else "error", formatEvent(event))
+            self.add("warn" if level is LogLevel.warn else "error", formatEvent(event))
 
-    def _add(self, level: str, text: str) -> None:
+    def add(self, level: str, text: str) -> None:
+        """Keep an event."""
         self._number += 1
         self._events.append(Event(self._number, round(self._now(), 2), level, text[:_LONGEST]))

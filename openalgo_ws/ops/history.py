@@ -30,7 +30,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class History(Service):
-    """Samples once a second; ``now`` gives epoch seconds. `listener` is called after each sample."""
+    """Samples once a second; ``now`` gives epoch seconds. `listeners` are called after each sample."""
 
     name = "history"
 
@@ -42,7 +42,7 @@ class History(Service):
         self._loop.clock = clock
         self._before = (0.0, 0, 0)
         self.samples: deque[Sample] = deque(maxlen=_KEPT)
-        self.listener: Callable[[], None] = lambda: None
+        self.listeners: list[Callable[[], None]] = []
 
     def startService(self) -> None:
         """Begin."""
@@ -75,7 +75,8 @@ class History(Service):
                 round(self._sources.pulse.worst() * 1000, 3),
             )
         )
-        self.listener()
+        for listener in self.listeners:
+            listener()
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -115,7 +115,7 @@ class LiveFactory(ClientFactory):
         self._history = history
         self._events = events
         self._busiest = busiest
-        history.listener = self._tell_all
+        history.listeners.append(self._tell_all)
 
     def full(self) -> bool:
         """Whether there are as many pages as may be."""
@@ -136,6 +136,13 @@ class LiveFactory(ClientFactory):
         super().gone(client)
         if not self.clients:
             self._busiest.stop()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Tell every page something as it happens."""
+        text = msgspec.json.encode(message)
+        for client in self.clients:
+            if isinstance(client, LiveProtocol):
+                client.tell(text)
 
     def stop(self) -> Deferred[None]:
         """Send every page away; fires when they are gone."""

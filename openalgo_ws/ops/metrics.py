@@ -23,9 +23,11 @@ from prometheus_client.registry import Collector
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.feeds.life import ConnectionState
 from openalgo_ws.feeds.report import ConnectionReport
+from openalgo_ws.ops.alerts import Alerts
 from openalgo_ws.ops.histogram import Histogram
 from openalgo_ws.ops.probe import FEED as PROBE
 from openalgo_ws.ops.sources import Feeds, Sources, Workers
+from openalgo_ws.ops.webhook import Webhook
 from openalgo_ws.tick import Mode
 
 __all__ = ["CONTENT_TYPE", "Metrics", "server_metrics"]
@@ -41,10 +43,14 @@ Labels = tuple[str, ...]
 class Metrics:
     """A registry of our own, with the server's numbers and those of its process."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(
+        self, sources: Sources, alerts: Alerts | None = None, webhook: Webhook | None = None
+    ) -> None:
         """Where ``sources`` have workers, theirs are in it, too."""
         self._registry = CollectorRegistry()
         self._registry.register(_Server(sources))
+        if alerts is not None:
+            self._registry.register(_Alerts(alerts, webhook))
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
 
@@ -56,6 +62,20 @@ class Metrics:
 def server_metrics(sources: Sources) -> Iterator[Metric]:
     """What the parts of this process have counted."""
     return _Server(sources).parts()
+
+
+class _Alerts(Collector):
+    """Reads the alerts at every scrape."""
+
+    def __init__(self, alerts: Alerts, webhook: Webhook | None) -> None:
+        self._alerts = alerts
+        self._webhook = webhook
+
+    def collect(self) -> Iterator[Metric]:
+        states = {key: float(active) for key, active in self._alerts.states().items()}
+        yield _gauge("alert_active", "1 while an alert is raised.", states, "name", "feed")
+        results = {} if self._webhook is None else self._webhook.results()
+        yield _counter("alert_posts", "Alerts for the webhook, by what became of them.", results, "result")
 
 
 class _Server(Collector):

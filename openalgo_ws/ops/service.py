@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import globalLogPublisher
 from twisted.web.server import Request
 
@@ -14,6 +16,7 @@ from openalgo_ws.bus.demand import Demand
 from openalgo_ws.config import Settings
 from openalgo_ws.gateway.protocol import client_address
 from openalgo_ws.ops.access import Access
+from openalgo_ws.ops.alert_watch import AlertWatch
 from openalgo_ws.ops.busiest import Busiest
 from openalgo_ws.ops.events import EventLog
 from openalgo_ws.ops.history import History
@@ -29,7 +32,8 @@ __all__ = ["StatusPort"]
 
 
 class StatusPort(MultiService):
-    """Serves the status of ``sources`` as ``settings`` say. ``now`` gives epoch seconds."""
+    """Serves the status of ``sources`` as ``settings`` say. ``now`` gives epoch seconds. Samples are taken by
+    ``clock``, where that isn't the reactor."""
 
     def __init__(
         self,
@@ -40,16 +44,22 @@ class StatusPort(MultiService):
         keys: Keys,
         demand: Demand,
         now: Callable[[], float],
+        clock: IReactorTime | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         began = reactor.seconds()
         access = Access(settings.admin_token, now, _address_behind(settings))
-        self.history = History(reactor, sources, now)
+        clock = clock or reactor
+        self.history = History(clock, sources, now)
         self.events = EventLog(globalLogPublisher, now)
         demand.listen(self.events)
 
+        watch = AlertWatch(reactor, settings, sources, self.history, now, clock)
+        self.monitor = watch.monitor
+
         def status() -> dict[str, Any]:
-            return snapshot(sources, reactor.seconds(), began)
+            shown = snapshot(sources, reactor.seconds(), began)
+            return {**shown, "alerts": msgspec.to_builtins(watch.alerts.active())}
 
         async def config(request: Request) -> tuple[int, Any]:
             port = sources.port()
@@ -65,10 +75,11 @@ class StatusPort(MultiService):
             events=self.events,
             busiest=Busiest(reactor, sources.gateway.router.lines),
         )
+        watch.tell(self._live, self.events)
         contents = Contents(
             ready=lambda: readiness(sources),
             status=status,
-            metrics=Metrics(sources).text,
+            metrics=Metrics(sources, watch.alerts, watch.webhook).text,
             users=lambda request: user_names(access, keys),
             websocket_config=config,
             websocket_key=lambda request: websocket_key(request, access, keys),
@@ -76,7 +87,7 @@ class StatusPort(MultiService):
         )
         site = status_site(reactor, access, contents)
         self.server = StatusServer(reactor, settings.status_host, settings.status_port, site)
-        for part in (sources.pulse, sources.probe, self.history, self.events, self.server):
+        for part in (sources.pulse, sources.probe, watch.webhook, self.history, self.events, self.server):
             if part is not None:
                 part.setServiceParent(self)  # type: ignore[no-untyped-call]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -117,7 +118,7 @@ class Nowhere:
 class Rig:
     """A gateway, its status port, and a way to ask it."""
 
-    def __init__(self, server: Server, **environ: str) -> None:
+    def __init__(self, server: Server, on_clock: bool = False, **environ: str) -> None:
         self.server = server
         self.feeds = FakeFeeds()
         self.meter = Meter(Nowhere())
@@ -125,7 +126,8 @@ class Rig:
         self.intake = Intake(lambda messages: None, lambda: None)
         self.clock = Clock()
         self.now = 1_700_000_000.0
-        settings: Settings = load({}, {"STATUS_PORT": "0", **environ}, None).settings
+        # Any free port; as a setting 0 would mean none.
+        settings: Settings = replace(load({}, environ, None).settings, status_port=0)
         self.sources = Sources(
             version="1.2.3",
             gateway=server.gateway,
@@ -144,10 +146,15 @@ class Rig:
             keys=FakeKeys(),
             demand=server.demand,
             now=lambda: self.now,
+            clock=self.clock if on_clock else None,
         )
         self.events, self.history = self.port.events, self.port.history
         self.port.privilegedStartService()
         self.port.startService()
+
+    def tick(self, seconds: int) -> None:
+        """Let seconds pass, where the rig is on its clock."""
+        self.clock.pump([0.125] * 8 * seconds)
 
     @property
     def url(self) -> str:
@@ -171,8 +178,8 @@ def watched(serve: Callable[..., Server]) -> Iterator[Callable[..., Rig]]:
     """Start a gateway and its status port with these environment variables; they end with the test."""
     running: list[Rig] = []
 
-    def begin(**environ: str) -> Rig:
-        running.append(Rig(serve(), **environ))
+    def begin(on_clock: bool = False, **environ: str) -> Rig:
+        running.append(Rig(serve(), on_clock, **environ))
         return running[-1]
 
     yield begin

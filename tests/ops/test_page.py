@@ -102,7 +102,8 @@ async def test_a_page_is_told_how_the_server_is(watched: Any, visit: Any) -> Non
     status = await page.until("server_status")
     assert (status["version"], status["clients"], status["feeds"][0]["tag"]) == ("1.2.3", 0, "alice")
     rig.events.status_changed(["alice"], Status("zerodha", FeedState.STALE, "silent"))
-    rig.history.listener()
+    for listener in rig.history.listeners:
+        listener()
     events = await page.until("events")
     assert [event["text"] for event in events["events"]] == ["feed of alice at zerodha: stale (silent)"]
     assert events["events"][0]["level"] == "warn"
