@@ -74,8 +74,8 @@ export class OpenAlgoClient {
    *
    * Events: "status" {status}; "open"; "authenticated" {user_id, broker}; "refused" {code, message}, after
    * which there is no further attempt; "subscribed", "failed" (an entry of the reply each); "tick" {symbol,
-   * exchange, mode, broker, snapshot, data}; "notice" (the feed's state), "order", "reply" (to anything that
-   * was not asked by `request`), "error" {code, message, …}; "close" {code, reason}.
+   * exchange, mode, broker, snapshot, data}; "notice" (the feed's state, an alert), "order", "reply" (to
+   * anything that was not asked by `request`), "error" {code, message, …}; "close" {code, reason}.
    */
   constructor(url, options = {}) {
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -288,7 +288,7 @@ export class OpenAlgoClient {
       return this.#emit("tick", { symbol, exchange, broker, mode, snapshot, data });
     }
     if (type === "auth") return this.#authentication(message);
-    if (type === "feed_status") return this.#emit("notice", message);
+    if (type === "feed_status" || type === "alert") return this.#emit("notice", message);
     if (type === "order_update") return this.#emit("order", message);
     const waiting = this.#waiting.get(message.request_id);
     if (waiting) {
