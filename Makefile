@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-scale storm screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-scale storm soak screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -56,6 +56,12 @@ bench-scale: $(STAMP)
 # A minute of disconnects; fails if a client has not the latest value of every symbol at the end.
 storm: $(STAMP)
 	$(BIN)/python benchmarks/storm.py
+
+# Floods of 2, 5 and 20 times what the machine can take, a minute each, and a trading day on a fast clock;
+# fails if memory grows, a last value is wrong, a ping is not answered, or the feed is away too long.
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/day.py
 
 # The pictures of the status page in the documentation; needs Chromium.
 screenshots: $(STAMP)

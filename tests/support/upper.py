@@ -103,7 +103,7 @@ class Listener:
 class Scene:
     """Simulated brokers, each with one account, and a manager that serves ``ann``.
 
-    Both brokers show the same exchange, at ``rate`` ticks a second each. ``options`` are the
+    Both brokers show the same exchange, at ``rate`` ticks a second each, every ``interval`` seconds. ``options`` are the
     operator's for every broker, ``settings`` the feeds'.
     """
 
@@ -116,6 +116,7 @@ class Scene:
         brokers: int = 1,
         plan: str = "",
         rate: float = 300.0,
+        interval: float = 0.05,
         tls: Any = None,
         options: Mapping[str, Any] | None = None,
         **settings: Any,
@@ -140,7 +141,7 @@ class Scene:
         self.rows: dict[str, AuthRow] = {}
         for name in self.adapters:
             broker = SimulatedBroker(
-                adapter.simulator, self.exchange, clockwork, market_time, rate=rate, interval=0.05
+                adapter.simulator, self.exchange, clockwork, market_time, rate=rate, interval=interval
             )
             broker.listen(tls=tls)
             self.brokers[name] = broker
