@@ -103,8 +103,8 @@ class Listener:
 class Scene:
     """Simulated brokers, each with one account, and a manager that serves ``ann``.
 
-    Both brokers show the same exchange, at ``rate`` ticks a second each, every ``interval`` seconds. ``options`` are the
-    operator's for every broker, ``settings`` the feeds'.
+    Both brokers show the same exchange, at ``rate`` ticks a second each, every ``interval`` seconds.
+    ``options`` are the operator's for every broker, ``settings`` the feeds'.
     """
 
     def __init__(
