@@ -49,7 +49,7 @@ class WorkerLink(_Socket):
     def __init__(self, factory: ZmqFactory) -> None:
         self._unsent: bytes | None = None
         self._room: Deferred[None] | None = None
-        self.intake = Intake(self._pass_on, self._continue)
+        self.intake = Intake(self._pass_on, self._soon)
         #: Messages that found no room at all: a worker that takes nothing is replaced before long.
         self.dropped = 0
         super().__init__(factory, _PACKETS)
@@ -60,14 +60,15 @@ class WorkerLink(_Socket):
             self.dropped += len(messages)
             return
         if self.intake.take(messages, False):
-            self._later(0, self._continue)
+            self._soon()
 
     def doRead(self) -> None:
         """There is nothing to read, but the descriptor tells of room."""
         if self.factory is None or not self._ready:
             return
         self.socket.getsockopt(zmq.EVENTS)
-        self._try_again()
+        if self._unsent is not None:
+            self._turn()
 
     def _pass_on(self, messages: list[Message]) -> Deferred[None] | None:
         data = pack_messages(messages)
@@ -75,21 +76,23 @@ class WorkerLink(_Socket):
             return None
         self._unsent = data
         self._room = Deferred()
-        self._later(_RETRY, self._try_again)
+        self._later(_RETRY, self._turn)
         return self._room
 
-    def _try_again(self) -> None:
+    def _soon(self) -> None:
+        if self.factory is not None:
+            self._later(0, self._turn)
+
+    def _turn(self) -> None:
+        """Send what found no room, or else what waits behind it. The one thing that the timer calls."""
         if self._unsent is None or self._room is None:
-            return
-        if self._sent(self._unsent):
+            if self.intake.take([], False):
+                self._soon()
+        elif self._sent(self._unsent):
             room, self._room, self._unsent = self._room, None, None
             room.callback(None)
         else:
-            self._later(_RETRY, self._try_again)
-
-    def _continue(self) -> None:
-        if self.factory is not None and self.intake.take([], False):
-            self._later(0, self._continue)
+            self._later(_RETRY, self._turn)
 
     def _sent(self, data: bytes) -> bool:
         try:
