@@ -115,10 +115,13 @@ def _allowed(analyze: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_the_server_makes_no_call_that_the_filter_forbids(tool: Any, process: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+def test_the_server_makes_no_call_that_the_filter_forbids(
+    tool: Any, process: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     allowed = _allowed(tool("systemd-analyze"))
     trace = tmp_path / "trace"
-    server = process("--demo")
+    server = process("--demo", *options)
     # The tracer is beside the server, not its parent: signals reach the server itself.
     server.command = [
         tool("strace"),
