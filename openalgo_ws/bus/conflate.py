@@ -102,12 +102,11 @@ class Conflator:
             self.lost += 1
 
     def take_over(self, other: Conflator) -> None:
-        """Hold what waits in another, which is newer, and leave it empty."""
+        """Hold what waits in another, which is newer, as well."""
         for feed, waiting in other._waiting.items():
             self.keep(feed, waiting.values())
         for topic, payload in other._updates.values():
             self.keep_order(topic, payload)
-        other.clear()
 
     def flush(self) -> None:
         """Send what there is room for: order updates first, ticks that waited last."""

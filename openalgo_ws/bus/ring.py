@@ -105,6 +105,11 @@ class RingBuffer:
         """How many messages have been published."""
         return self._number
 
+    @property
+    def position(self) -> int:
+        """How many slots have been written."""
+        return self._position
+
     def publish(self, message: bytes) -> None:
         """Publish one message. ValueError if it is longer than `most_bytes`."""
         length = len(message)
@@ -165,12 +170,6 @@ class RingBuffer:
                 return True
         return False
 
-    def lag(self) -> int:
-        """Slots that the reader furthest behind has not read."""
-        self._refresh()
-        cursors = (self._words[entry + layout.CURSOR] for entry in self._readers)
-        return max(0, self._position - min(cursors, default=self._position))
-
     def cursors(self) -> dict[int, int]:
         """How far each reader is, by a number that is its own."""
         self._refresh()
@@ -201,6 +200,10 @@ class RingBuffer:
                 self._segment.drop(entry, token)
         self._refresh()
 
+    def stalled(self) -> int:
+        """Readers that were dropped, live, and have not come back."""
+        return sum(self._segment.reader(entry).lives() for entry in self._segment.entries(layout.DROPPED))
+
     def drop_dead(self) -> list[int]:
         """Drop the readers whose processes have ended; their numbers."""
         self._refresh()
@@ -227,6 +230,8 @@ class RingBuffer:
         self.closed = True
         self._words[layout.CLOSED] = 1
         with self._segment.locked():
+            for entry in self._segment.entries():
+                self._segment.wake_path(self._words[entry + layout.TOKEN]).unlink(missing_ok=True)
             if self._segment.is_current():
                 self._segment.remove()
         for _, pipe in self._readers.values():
@@ -298,7 +303,10 @@ class RingBuffer:
                 os.close(pipe)
                 del self._readers[entry]
         for entry in there.keys() - self._readers.keys():
-            pipe_or_none = open_bell(self._segment.wake_path(there[entry]))
+            path = self._segment.wake_path(there[entry])
+            pipe_or_none = open_bell(path)
+            # Both ends are open: without a name nothing is left behind whoever is killed.
+            path.unlink(missing_ok=True)
             if pipe_or_none is None:
                 # It died between registering and now.
                 self._segment.drop(entry, there[entry])

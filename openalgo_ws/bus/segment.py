@@ -219,11 +219,11 @@ class Segment:
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
-    def entries(self) -> list[int]:
-        """The words at which the entries of active readers begin."""
+    def entries(self, state: int = ACTIVE) -> list[int]:
+        """The words at which the entries of readers in this state begin."""
         words = self.words
         table = range(READERS, READERS + MOST_READERS * ENTRY, ENTRY)
-        return [entry for entry in table if words[entry + STATE] == ACTIVE]
+        return [entry for entry in table if words[entry + STATE] == state]
 
     def reader(self, entry: int) -> Peer:
         """The process of an entry."""

@@ -38,11 +38,18 @@ class ShmPublisher:
         self._watching = Timer(reactor, self._watch)
         #: How far each reader was, and since when, while there is no room.
         self._seen: dict[int, tuple[int, float]] = {}
+        #: Those that were there when one last rang.
+        self._readers: set[int] = set()
         #: What readers that were dropped would need to be up to date again.
         self._missed: Conflator | None = None
         #: Readers that were dropped though their processes ran.
         self.dropped = 0
         reactor.addReader(self)
+
+    @property
+    def name(self) -> str:
+        """The name of the ring, by which a `RingReader` finds it."""
+        return self._ring.name
 
     @property
     def published(self) -> int:
@@ -99,11 +106,13 @@ class ShmPublisher:
 
     def doRead(self) -> None:
         """A reader has come, or made room."""
-        before = self._ring.cursors().keys()
         self._ring.silence()
-        if self._missed is not None and self._ring.cursors().keys() - before:
-            missed, self._missed = self._missed, None
-            self._queue.take_over(missed)
+        readers = set(self._ring.cursors())
+        come, self._readers = readers - self._readers, readers
+        if self._missed is not None and come:
+            self._queue.take_over(self._missed)
+            if not self._ring.stalled():
+                self._missed = None
         if self._queue.stuck:
             self._flush()
 
@@ -131,17 +140,17 @@ class ShmPublisher:
         """There was no room a moment ago: who is to blame, and are they still there?"""
         self._ring.drop_dead()
         now = self._reactor.seconds()
-        cursors = self._ring.cursors()
         seen, self._seen = self._seen, {}
-        if self._ring.lag() > self._ring.slots // 2:
-            for reader, cursor in cursors.items():
-                was, since = seen.get(reader, (cursor, now))
-                if was != cursor:
-                    since = now
-                if now - since >= self._patience:
-                    self._drop(reader)
-                else:
-                    self._seen[reader] = (cursor, since)
+        for reader, cursor in self._ring.cursors().items():
+            if self._ring.position - cursor <= self._ring.slots // 2:
+                continue
+            was, since = seen.get(reader, (cursor, now))
+            if was != cursor:
+                since = now
+            if now - since >= self._patience:
+                self._drop(reader)
+            else:
+                self._seen[reader] = (cursor, since)
         self._flush()
 
     def _drop(self, reader: int) -> None:

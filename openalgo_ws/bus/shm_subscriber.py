@@ -53,6 +53,7 @@ class ShmSubscriber:
         self._delay = _SOON
         self._reader: RingReader | None = None
         self._over = False
+        self._dropped = False
         self._closed = False
         self._lost_before = 0
         self._idle_since: float | None = None
@@ -124,8 +125,9 @@ class ShmSubscriber:
 
     def _leave(self) -> None:
         if self._reader is not None:
-            if not self._over:
+            if not (self._over or self._dropped):
                 self._reactor.removeReader(self)
+            self._dropped = False
             self._lost_before += self._reader.lost
             self._reader.close()
             self._reader = None
@@ -133,13 +135,12 @@ class ShmSubscriber:
     def _ended(self) -> None:
         """The publisher has closed the pipe: it has ended, or waits for us no longer."""
         reader = self._reader
-        if reader is None or self._over:
+        if reader is None or self._over or self._dropped:
             return
         if reader.dropped:
-            self.log.warn("the publisher did not wait for this process any longer; joining again")
+            # It joins again when it has time to read: before, it would only be waited for once more.
             self._reactor.removeReader(self)
-            reader.rejoin()
-            self._reactor.addReader(self)
+            self._dropped = True
         elif reader.gone:
             # What it left is read first.
             self._reactor.removeReader(self)
@@ -157,6 +158,11 @@ class ShmSubscriber:
                 self._looking.start()
             return
         size = self.intake.size
+        if self._dropped and size:
+            self.log.warn("the publisher did not wait for this process any longer; joining again")
+            reader.rejoin()
+            self._dropped = False
+            self._reactor.addReader(self)
         messages = self._parse(reader.read(size)) if size else []
         more = reader.lag() > 0
         if self.intake.take(messages, more):
