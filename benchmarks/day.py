@@ -129,6 +129,8 @@ class Day:
         old, scene.instruments = scene.master, scene.instruments[:-EXPIRED]
         scene.master = SymbolIndex.of(scene.instruments)
         scene.names = {(one.symbol, one.exchange) for one in scene.instruments}
+        # With the token, everything was refused.
+        scene.listener.denied.clear()
         scene.manager.master_changed("zerodha", old, scene.master)
 
 
@@ -154,7 +156,7 @@ async def measure(reactor: Any, asked: argparse.Namespace) -> bool:
         "resets": day.resets,
         "outages": len(day.outages),
         "longest_outage_seconds": max(day.outages, default=0.0),
-        "ticks_published": sum(scene.bus.ticked.values()),
+        "ticks_sent": scene.broker.journal.ticks,
         "contracts_gone": gone,
         "seconds_it_took": time.monotonic() - began,
     }

@@ -68,8 +68,9 @@ class PerformanceMonitor:
             "latency_p99_ms": sample.latency_p99,
             "ticks_per_s": sample.ticks,
             "deliveries_per_s": sample.deliveries,
-            "clients": float(len(clients)),
-            "slow_clients": float(sum(behind(client.writer) for client in clients)),
+            "clients": len(clients) + self._of_workers("connections"),
+            "slow_clients": sum(behind(client.writer) for client in clients)
+            + self._of_workers("slow_clients"),
         }
         if sources.probe is not None and sources.probe.waiting > 1.0:
             # One that does not arrive says more than those that did.
@@ -79,9 +80,22 @@ class PerformanceMonitor:
         if sources.bus is not None:
             found["bus_backlog"] = float(sources.bus.backlog())
         if sources.intake is not None:
-            found["intake_backlog"] = float(sources.intake.backlog())
+            found["intake_backlog"] = sources.intake.backlog() + self._of_workers("intake_backlog")
             found["intake_conflated_pct"] = self._conflated()
         return {name: {"": value} for name, value in found.items() if value is not None}
+
+    def _of_workers(self, name: str) -> float:
+        """A gauge, summed over what worker processes reported last."""
+        workers = self._sources.workers
+        if workers is None:
+            return 0.0
+        families = (family for report in workers.reports.latest.values() for family in report.metrics)
+        return sum(
+            value
+            for family in families
+            if family.name == f"openalgo_ws_{name}"
+            for _, _, value in family.samples
+        )
 
     def _conflated(self) -> float:
         intake = self._sources.intake

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_twisted
+from prometheus_client.core import GaugeMetricFamily
 from twisted.internet.task import Clock
 
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.bus.records import pack, topic_for
 from openalgo_ws.config.alerts import AlertText
 from openalgo_ws.ops.alerts import Alert, Alerts
+from openalgo_ws.ops.monitor import PerformanceMonitor
+from openalgo_ws.ops.reports import Report, Reports, families
 from tests.gateway.support import record
 from tests.ops.page import open_page
 from tests.ops.test_status_port import samples
@@ -180,6 +185,22 @@ def test_rates_and_shares(watched: Any) -> None:
     assert values["bus_backlog"] == {"": 9.0}
     rig.tick(1)
     assert rig.port.monitor.values["intake_conflated_pct"] == {"": 0.0}
+
+
+def test_what_workers_reported_counts(watched: Any) -> None:
+    reports = Reports()
+    for name, clients in (("one", 3), ("two", 4)):
+        gauge = GaugeMetricFamily("openalgo_ws_connections", "", labels=["format"])
+        gauge.add_metric(["openalgo"], clients)
+        gauge.add_metric(["binary"], 1)
+        reports.put(name, Report(metrics=families([gauge])))
+    rig = watched(on_clock=True)
+    workers = SimpleNamespace(reports=reports)
+    monitor = PerformanceMonitor(
+        rig.clock, msgspec.structs.replace(rig.sources, workers=workers), rig.history
+    )
+    rig.tick(1)
+    assert monitor.values["clients"] == {"": 9.0}
 
 
 def test_a_probe_that_does_not_arrive_counts(watched: Any) -> None:
