@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import threading
 from configparser import RawConfigParser
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from websockets.sync.client import connect
 
 from openalgo_ws.options import Options
 from tests.deploy.conftest import first_tick
+from tests.support.process import TIMEOUT
 
 #: Of ten; systemd calls what is below 2 “OK” and what is above 5 “medium”.
 MOST_EXPOSED = 1.5
@@ -115,16 +118,29 @@ def _allowed(analyze: str) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one process", "workers"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--workers", "2"), ("--bus", "shm")],
+    ids=["one process", "workers", "shared memory"],
+)
 def test_the_server_makes_no_call_that_the_filter_forbids(
     tool: Any, process: Any, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    allowed = _allowed(tool("systemd-analyze"))
-    trace = tmp_path / "trace"
+    allowed, strace = _allowed(tool("systemd-analyze")), tool("strace")
+    # The tracer may end after the server; a pipe tells when it has.
+    trace, lines = tmp_path / "trace", list[str]()
+    os.mkfifo(trace)
+
+    def read() -> None:
+        with trace.open() as pipe:
+            lines.extend(pipe)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     server = process("--demo", *options)
     # The tracer is beside the server, not its parent: signals reach the server itself.
     server.command = [
-        tool("strace"),
+        strace,
         "-D",
         "-f",
         "-qq",
@@ -139,7 +155,9 @@ def test_the_server_makes_no_call_that_the_filter_forbids(
         assert first_tick(client)["symbol"] == "RELIANCE"
     assert server.stop() == 0
 
-    made = set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.M))
+    reader.join(TIMEOUT)
+    assert not reader.is_alive()
+    made = {found[1] for line in lines if (found := re.match(r"\d+ +(\w+)\(", line))}
 
     assert {"accept4", "sendto"} <= made
     # SQLite gives a file to its folder's owner, when it is run by root, which the service is not.
