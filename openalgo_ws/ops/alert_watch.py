@@ -65,7 +65,7 @@ class AlertWatch:
             return
         for feed in feeds.feed_reports():
             if feed.tag == alert.feed:
-                self._sources.gateway.notify(feed.users, as_notice(alert, broker=feed.broker))
+                self._sources.notify(feed.users, as_notice(alert, broker=feed.broker))
 
     def _post(self, alert: Alert) -> None:
         if self.webhook is not None:

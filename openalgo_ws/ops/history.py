@@ -72,7 +72,7 @@ class History(Service):
                 round(deliveries, 1),
                 _milliseconds(median),
                 _milliseconds(high),
-                round(self._sources.pulse.worst() * 1000, 3),
+                round(self._sources.loop_lag() * 1000, 3),
             )
         )
         for listener in self.listeners:

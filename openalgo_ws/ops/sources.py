@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -85,6 +85,8 @@ class Workers(Protocol):
 
     def links(self) -> Mapping[str, Link]: ...
 
+    def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None: ...
+
 
 class Intakes:
     """Several as one: a gateway that reads our own feeds from one bus and publishers outside from another."""
@@ -148,6 +150,21 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     def _elsewhere(self, key: str) -> int:
         return 0 if self.workers is None else self.workers.reports.total(key)
+
+    def loop_lag(self) -> float:
+        """How late the event loop was at worst since this was last asked (seconds); of all processes."""
+        here = self.pulse.worst()
+        if self.workers is None:
+            return here
+        reports = self.workers.reports.latest.values()
+        there = max((float(report.status.get("loop_lag_ms", 0.0)) for report in reports), default=0.0)
+        return max(here, there / 1000)
+
+    def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None:
+        """Send a notice to those clients of these users that asked for notices."""
+        self.gateway.notify(users, notice)
+        if self.workers is not None:
+            self.workers.notify(users, notice)
 
     def port(self) -> int:
         """Where clients connect."""

@@ -25,6 +25,7 @@ __all__ = [
     "FromWorker",
     "Listen",
     "Listener",
+    "Notice",
     "Ready",
     "Reported",
     "boot_variables",
@@ -99,8 +100,15 @@ class Forget(_Message, frozen=True):
     name: str
 
 
+class Notice(_Message, frozen=True):
+    """Send a notice (a JSON object) to those clients of these users that asked for notices."""
+
+    users: list[str]
+    notice: dict[str, Any]
+
+
 FromWorker = Ready | Reported | Counted
-FromSupervisor = Listen | Drain | Counted | Forget
+FromSupervisor = Listen | Drain | Counted | Forget | Notice
 
 _encoder = msgspec.msgpack.Encoder()
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

@@ -119,6 +119,7 @@ def make_report(sources: Sources, now: float) -> Report:
         "encoded": sources.encoded(),
         "bytes_sent": sources.bytes_sent(),
         "outboxes": sources.outboxes(),
+        "loop_lag_ms": sources.pulse.worst() * 1000,
     }
     return Report(
         pid=os.getpid(),
@@ -174,6 +175,7 @@ class Member(Service):
             c.Listen: lambda message: listen(message.slots),
             c.Drain: lambda message: drain(),
             c.Counted: lambda message: self._limits.others(message),
+            c.Notice: lambda message: sources.gateway.notify(message.users, message.notice),
             c.Forget: lambda message: self._limits.forget(message.name),
         }
         self._orphaned = orphaned

@@ -7,7 +7,7 @@ worker accepts on its sockets too (`openalgo_ws.scale.listening`).
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from twisted.application.service import Service
@@ -125,6 +125,12 @@ class Supervisor(Service):
     def links(self) -> Mapping[str, Any]:
         """The ways to the workers, by their names."""
         return self._links.links
+
+    def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None:
+        """Send a notice to those clients of these users, of any worker, that asked for notices."""
+        for worker in self._workers.values():
+            if worker.ready:
+                worker.send(c.Notice(list(users), dict(notice)))
 
     def restart(self) -> None:
         """Replace all workers, one after the other, each by one that is ready before it goes."""

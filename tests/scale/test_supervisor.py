@@ -225,6 +225,14 @@ def test_what_a_worker_has_is_told_to_the_others(rig: Rig) -> None:
     assert c.Counted("user", "alice", 2, "0.1") in rig.made[2].heard
 
 
+def test_notices_go_to_all_workers_that_serve(rig: Rig) -> None:
+    rig.made[0].end()
+    rig.clock.advance(0)
+    rig.supervisor.notify(["alice"], {"type": "alert"})
+    assert rig.made[1].heard[-1] == c.Notice(["alice"], {"type": "alert"})
+    assert rig.made[2].heard == []
+
+
 def test_all_are_stopped(rig: Rig) -> None:
     stopped: list[Any] = []
     rig.supervisor.stopService().addCallback(stopped.append)
