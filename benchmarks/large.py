@@ -1,6 +1,7 @@
 """One client subscribes to 50,000 instruments, which many connections of several accounts carry.
 
     python benchmarks/large.py [--instruments 50000] [--accounts 6] [--rate 5000] [--mode quote]
+        [--feed-shards 1]
 
 A simulated Zerodha (3,000 instruments on a connection, 3 connections an account), the gateway and the
 client run in processes of their own, and one more pings the gateway every few milliseconds: the longest
@@ -285,13 +286,19 @@ def allowed(instruments: int, accounts: int) -> float:
     return (frames - 1) * limits.change_interval
 
 
-def measure(instruments: int, accounts: int, rate: float, mode: str) -> tuple[dict[str, Any], bool]:
+def measure(
+    instruments: int, accounts: int, rate: float, mode: str, more: Mapping[str, str]
+) -> tuple[dict[str, Any], bool]:
     """The figures, and whether everything was as it has to be."""
     own, other = cores()
     os.sched_setaffinity(0, {other})
     served = Broker(instruments, accounts, other)
     try:
-        settings = {"WS_MAX_SUBSCRIPTIONS": str(instruments), "WS_FEED_TAKE_BACK_SECONDS": "3600"}
+        settings = {
+            "WS_MAX_SUBSCRIPTIONS": str(instruments),
+            "WS_FEED_TAKE_BACK_SECONDS": "3600",
+            **more,
+        }
         with Gateway(own, served, settings) as gateway:
             return _run(gateway, served, instruments, accounts, rate, mode, other)
     finally:
@@ -360,9 +367,16 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=6)
     parser.add_argument("--rate", type=float, default=5_000.0, help="ticks a second of the broker")
     parser.add_argument("--mode", choices=("ltp", "quote", "depth"), default="quote")
+    parser.add_argument("--feed-shards", type=int, default=1, help="processes that speak to the broker")
     asked = parser.parse_args()
     machine = figures.machine()
-    result, right = measure(asked.instruments, asked.accounts, asked.rate, asked.mode)
+    result, right = measure(
+        asked.instruments,
+        asked.accounts,
+        asked.rate,
+        asked.mode,
+        {"WS_FEED_SHARDS": str(asked.feed_shards)},
+    )
     print(machine)
     print(figures.lines("large", result))
     FOLDER.mkdir(parents=True, exist_ok=True)

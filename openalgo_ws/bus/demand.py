@@ -121,6 +121,10 @@ class Demand(Protocol):
     def watch_orders(self, user: str, wanted: bool) -> None:
         """Somebody wants this user's order updates, or nobody does any more. They come by the bus."""
 
+    def feed_of(self, user: str) -> str | None:
+        """The tag under which this user's wants will be granted, where ticks may come before the
+        answer; None where they don't, or nobody knows."""
+
     def supported_brokers(self) -> list[str]:
         """Names of the brokers this server speaks to, sorted."""
 
@@ -147,6 +151,9 @@ class ExternalDemand:
     def watch_orders(self, user: str, wanted: bool) -> None:
         """Publishers outside publish them anyway."""
 
+    def feed_of(self, user: str) -> str | None:
+        return None
+
     def supported_brokers(self) -> list[str]:
         return self._brokers
 
@@ -171,6 +178,9 @@ class NoDemand:
 
     def watch_orders(self, user: str, wanted: bool) -> None:
         """There is nothing to watch."""
+
+    def feed_of(self, user: str) -> str | None:
+        return None
 
     def supported_brokers(self) -> list[str]:
         return []

@@ -26,6 +26,9 @@ def check(settings: Settings) -> None:
         for endpoint in settings.endpoints():
             if endpoint_parts(endpoint)[0] not in ("tcp", "tcp6", "ssl"):
                 raise SettingsError("WS_WORKERS", str(settings.workers), f"can't share {endpoint}")
+    if settings.feed_shards > 1 and (settings.demo or settings.feeds != "own"):
+        why = "the demo has one feed" if settings.demo else "there are none with WS_FEEDS other than own"
+        raise SettingsError("WS_FEED_SHARDS", str(settings.feed_shards), why)
     for endpoint in settings.endpoints():
         if stays_on_loopback(endpoint):
             continue

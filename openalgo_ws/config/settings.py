@@ -83,6 +83,14 @@ class Settings:
         _LISTEN,
         "Processes that serve the clients, beside one for the feeds; 1 does everything in one process.",
     )
+    feed_shards: int = setting(
+        "WS_FEED_SHARDS",
+        Whole(1, 64),
+        1,
+        _FEEDS,
+        "Processes that speak to brokers; the instruments and each account's connections are divided among "
+        "them.",
+    )
     demo: bool = setting(
         "WS_DEMO",
         Flag(),

@@ -81,6 +81,8 @@ class FeedSettings:
     max_connections: int | None = None
     #: ``ENABLE_CONNECTION_POOLING``; False = one connection per feed.
     pooling: bool = True
+    #: ``WS_FEED_SHARDS``: so many processes share what brokers allow an account.
+    shards: int = 1
     #: How long an instrument stays subscribed, or as rich as it was, after the last who wanted it so.
     linger: float = 5.0
     #: How long a feed nobody wants anything of stays open.

@@ -173,6 +173,10 @@ class FeedManager(Service):
             self._watching.discard(user)
             self._timers.set(f"orders {user}", self._settings.idle, lambda: self._unwatch(user))
 
+    def feed_of(self, user: str) -> str:
+        """The tag under which this user's wants are granted."""
+        return tag_of(self._plan.accounts(user))
+
     def supported_brokers(self) -> list[str]:
         """Names of the brokers there is an adapter for, sorted."""
         return self._adapters.names()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -13,10 +13,11 @@ from openalgo_ws.adapter import Adapter, Environment
 from openalgo_ws.bus.demand import Denied
 from openalgo_ws.bus.records import TickSink
 from openalgo_ws.feeds.interfaces import Accounts, Adapters, ConnectionMaker, FeedSettings, Symbols
+from openalgo_ws.feeds.pool import Bounds
 from openalgo_ws.feeds.session import Session, SessionListener
 from openalgo_ws.registry import AdapterBroken, AdapterNotFound
 
-__all__ = ["Login", "Opener"]
+__all__ = ["Login", "Opener", "too_many_shards"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Login:
 
     adapter: Adapter = field(repr=False)
     credentials: Mapping[str, str] = field(repr=False)
+
+
+def too_many_shards(adapter: Adapter, settings: FeedSettings) -> str | None:
+    """What is wrong with sharing the broker's connections among so many processes; None if nothing is."""
+    for feed in adapter.feeds:
+        alone = Bounds.of(feed.limits, replace(settings, shards=1), market=feed.market).connections
+        if feed.market and alone < settings.shards:
+            return f"{settings.shards} feed shards can't share the {alone} that {adapter.title} allows"
+    return None
 
 
 class Opener:
@@ -79,6 +89,9 @@ class Opener:
         if missing:
             message = f"The broker session is incomplete: {', '.join(missing)} missing"
             return Denied("BROKER_INIT_ERROR", message)
+        objection = too_many_shards(adapter, self._settings)
+        if objection is not None:
+            return Denied("BROKER_INIT_ERROR", objection)
         return Login(adapter, credentials)
 
     async def open(self, account: str) -> Session | Denied:

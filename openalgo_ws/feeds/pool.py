@@ -40,14 +40,21 @@ class Bounds:
     per_account: int
 
     @classmethod
-    def of(cls, limits: Limits, settings: FeedSettings) -> Bounds:
-        """The broker's limits, within what the operator allows."""
+    def of(cls, limits: Limits, settings: FeedSettings, *, market: bool = True) -> Bounds:
+        """The broker's limits, within what the operator allows.
+
+        A feed with ``market`` data is shared with other processes (`FeedSettings.shards`): each has an
+        equal part, which may be none. One for orders alone is opened by one of them.
+        """
         size = min(limits.per_connection, settings.max_symbols or limits.per_connection)
         connections = min(limits.connections, settings.max_connections or limits.connections)
         if not settings.pooling:
             connections = 1
+        shards = settings.shards if market else 1
+        connections //= shards
         product = size * connections
-        return cls(size, connections, min(limits.per_account or product, product))
+        account = limits.per_account // shards if limits.per_account else product
+        return cls(size, connections, min(account, product))
 
 
 class PoolListener(Protocol):
@@ -90,7 +97,7 @@ class Pool:
         numbers: count[int],
     ) -> None:
         self.feed = feed
-        self.bounds = Bounds.of(feed.limits, settings)
+        self.bounds = Bounds.of(feed.limits, settings, market=feed.market)
         self.settings = settings
         self.clock = clock
         self.slots: list[Slot] = []

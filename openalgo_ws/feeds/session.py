@@ -23,10 +23,10 @@ from openalgo_ws.feeds.slot import Slot
 from openalgo_ws.feeds.timers import Timers
 from openalgo_ws.tick import Instrument, Tick, Wish
 
-__all__ = ["Session", "SessionListener"]
+__all__ = ["WORST_FIRST", "Session", "SessionListener"]
 
 #: A feed is as its worst connection.
-_WORST_FIRST = (
+WORST_FIRST = (
     FeedState.AUTH_FAILED,
     FeedState.DISCONNECTED,
     FeedState.STALE,
@@ -251,7 +251,7 @@ class Session:
         slots = slots or [slot for pool in pools for slot in pool.deciding()]
         if not slots:
             return FeedState.DISCONNECTED, "nothing is subscribed"
-        worst = min(slots, key=lambda slot: _WORST_FIRST.index(_state_of(slot)))
+        worst = min(slots, key=lambda slot: WORST_FIRST.index(_state_of(slot)))
         state = _state_of(worst)
         return state, self._note if state is FeedState.CONNECTED else worst.message
 
@@ -281,7 +281,9 @@ class Session:
         self._joiner.source_changed(feed, instruments)
 
     def ordered(self, source: int, update: OrderUpdate) -> None:
-        """An order update came."""
+        """An order update came. With shards every one of them hears it: the one that watches tells it."""
+        if self._settings.shards > 1 and not self._watched:
+            return
         self._orders.ordered(source, update, self._holdings.index)
 
     def source_gone(self, source: int) -> None:

@@ -271,6 +271,13 @@ class Router:
         if not line:
             self._let_idle(line, max(self._linger, _EXPECTED))
 
+    def expect_no_more(self, feed: str, symbol: str, exchange: str) -> None:
+        """It was refused: nothing is remembered for it that was not before."""
+        line = self._own.get(feed, {}).get((symbol, exchange))
+        if line is not None and line in self._idle and not line.ticks:
+            del self._idle[line]
+            self._forget(line)
+
     def unsubscribe(self, writer: ClientWriter, channel: Channel) -> None:
         """Take it away again. Nothing of it is sent after this returns."""
         outbox = self._private(writer)
@@ -382,14 +389,17 @@ class Router:
                 self._idle_call = self._reactor.callLater(until - now, self._expire)
                 return
             del self._idle[line]
-            lines = self._own[line.feed]
-            del lines[line.symbol, line.exchange]
-            self._ids.give(line.symbol, line.exchange)
-            if not lines:
-                del self._own[line.feed]
-            if line.feed == UNTAGGED:
-                for topic, _ in market_topics(line.exchange, line.symbol):
-                    del self._foreign[topic]
+            self._forget(line)
+
+    def _forget(self, line: Line) -> None:
+        lines = self._own[line.feed]
+        del lines[line.symbol, line.exchange]
+        self._ids.give(line.symbol, line.exchange)
+        if not lines:
+            del self._own[line.feed]
+        if line.feed == UNTAGGED:
+            for topic, _ in market_topics(line.exchange, line.symbol):
+                del self._foreign[topic]
 
     # Outboxes of one's own and shared ones.
 

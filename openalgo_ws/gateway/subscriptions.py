@@ -83,10 +83,12 @@ class Subscriptions:
     async def _ask(self, user: str, wants: Sequence[Want]) -> list[Granted | Denied]:
         """Ask the feeds, a portion in each turn of the reactor.
 
-        The first tick of what was granted early comes before the rest is granted: the router keeps it.
+        The first tick of what was granted early comes before the rest is granted, and where the feeds are
+        in another process perhaps before the answer: the router keeps it.
         Nothing more is asked for a client that is gone.
         """
         context = self._session.context
+        expected = context.demand.feed_of(user)
         grants: list[Granted | Denied] = []
         for start in range(0, len(wants), _AT_ONCE):
             if start:
@@ -94,10 +96,15 @@ class Subscriptions:
             if self._session.closed:
                 break
             portion = wants[start : start + _AT_ONCE]
+            if expected is not None:
+                for want in portion:
+                    context.router.expect(expected, want.symbol, want.exchange)
             answers = await context.demand.subscribe(user, portion)
             for want, answer in zip(portion, answers, strict=True):
                 if isinstance(answer, Granted):
                     context.router.expect(answer.feed, want.symbol, want.exchange)
+                elif expected is not None:
+                    context.router.expect_no_more(expected, want.symbol, want.exchange)
             grants += answers
         return grants
 

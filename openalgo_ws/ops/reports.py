@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from prometheus_client.core import Metric
 
+from openalgo_ws.feeds.report import AccountReport, FeedReport
+
 __all__ = ["Family", "Report", "Reports", "families"]
 
 Labels = tuple[tuple[str, str], ...]
@@ -40,6 +42,9 @@ class Report(msgspec.Struct, frozen=True):
     status: dict[str, Any] = {}
     clients: list[dict[str, Any]] = []
     brokers: list[str] = []
+    #: Of a feed process: its part of the accounts and of the feeds.
+    accounts: list[AccountReport] = []
+    feeds: list[FeedReport] = []
 
 
 def families(metrics: Iterable[Metric]) -> list[Family]:

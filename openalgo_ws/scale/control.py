@@ -23,6 +23,7 @@ __all__ = [
     "Forget",
     "FromSupervisor",
     "FromWorker",
+    "Invalidate",
     "Listen",
     "Listener",
     "Notice",
@@ -50,7 +51,10 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class Boot(msgspec.Struct, frozen=True):
-    """What a worker needs to begin. ``database`` is given where it is not the settings' own."""
+    """What a worker needs to begin. ``database`` is given where it is not the settings' own.
+
+    A feed process begins with the same: ``shard`` is its number (from 1), ``demand`` where it listens.
+    """
 
     name: str
     generation: str
@@ -58,6 +62,7 @@ class Boot(msgspec.Struct, frozen=True):
     bus: str
     listeners: list[Listener]
     database: str | None = None
+    shard: int | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -107,8 +112,14 @@ class Notice(_Message, frozen=True):
     notice: dict[str, Any]
 
 
+class Invalidate(_Message, frozen=True):
+    """To a feed process: a user's credentials may have changed."""
+
+    user: str
+
+
 FromWorker = Ready | Reported | Counted
-FromSupervisor = Listen | Drain | Counted | Forget | Notice
+FromSupervisor = Listen | Drain | Counted | Forget | Notice | Invalidate
 
 _encoder = msgspec.msgpack.Encoder()
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode

@@ -23,7 +23,7 @@ from openalgo_ws.ops.sources import Sources
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.local import Frames
 
-__all__ = ["Member", "SharedLimits", "make_report"]
+__all__ = ["Member", "SharedLimits", "Stream", "make_report"]
 
 #: Seconds between two reports, and for which changes of what is limited are collected.
 _REPORT, _TELL = 1.0, 0.02
@@ -130,27 +130,44 @@ def make_report(sources: Sources, now: float) -> Report:
     )
 
 
-class _Stream(Frames):
-    def __init__(self, member: Member) -> None:
-        self._member = member
+class _Frames(Frames):
+    def __init__(self, owner: Stream) -> None:
+        self._owner = owner
 
     def stringReceived(self, string: bytes) -> None:
-        self._member.received(string)
+        self._owner.received(string)
 
     def connectionLost(self, reason: Any = None) -> None:
-        self._member.lost()
+        self._owner.frames = None
+        self._owner.lost()
 
 
-class _StreamFactory(Factory):
+class Stream(Factory):
+    """The stream to the supervisor that this process was born with."""
+
     noisy = False
 
-    def __init__(self, member: Member) -> None:
-        self.member = member
-        self.stream: _Stream | None = None
+    def __init__(self, reactor: Any, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self.received = received
+        self.lost = lost
+        self.frames: _Frames | None = None
 
-    def buildProtocol(self, addr: Any) -> _Stream:
-        self.stream = _Stream(self.member)
-        return self.stream
+    def open(self) -> None:
+        """Take it up."""
+        with socket.socket(fileno=c.CONTROL_FD) as stream:
+            stream.setblocking(False)
+            self._reactor.adoptStreamConnection(stream.fileno(), socket.AF_UNIX, self)
+
+    def buildProtocol(self, addr: Any) -> _Frames:
+        """The two ends of it."""
+        self.frames = _Frames(self)
+        return self.frames
+
+    def tell(self, message: c.FromWorker) -> None:
+        """Tell the supervisor something, if there is one."""
+        if self.frames is not None:
+            self.frames.send(c.encode(message))
 
 
 class Member(Service):
@@ -170,7 +187,7 @@ class Member(Service):
     ) -> None:
         self._reactor = reactor
         self._sources = sources
-        self._factory = _StreamFactory(self)
+        self._stream = Stream(reactor, self.received, self.lost)
         self._actions: Mapping[type, Callable[[Any], object]] = {
             c.Listen: lambda message: listen(message.slots),
             c.Drain: lambda message: drain(),
@@ -186,9 +203,7 @@ class Member(Service):
     def startService(self) -> None:
         """Take up the stream."""
         super().startService()  # type: ignore[no-untyped-call]
-        with socket.socket(fileno=c.CONTROL_FD) as stream:
-            stream.setblocking(False)
-            self._reactor.adoptStreamConnection(stream.fileno(), socket.AF_UNIX, self._factory)
+        self._stream.open()
 
     def stopService(self) -> None:
         """Report a last time, and let the stream go."""
@@ -206,8 +221,7 @@ class Member(Service):
 
     def tell(self, message: c.FromWorker) -> None:
         """Tell the supervisor something."""
-        if self._factory.stream is not None:
-            self._factory.stream.send(c.encode(message))
+        self._stream.tell(message)
 
     def received(self, data: bytes) -> None:
         """From the stream: a message."""
@@ -216,7 +230,6 @@ class Member(Service):
 
     def lost(self) -> None:
         """From the stream: it has ended."""
-        self._factory.stream = None
         if self.running:
             self._orphaned()
 

@@ -243,6 +243,10 @@ class RemoteDemand:
         if self._up:
             self._tell(m.WatchOrders(user, wanted))
 
+    def feed_of(self, user: str) -> str | None:
+        """Not known here; the feed process sends what came before the answer."""
+        return None
+
     def supported_brokers(self) -> list[str]:
         """What the feed process said last; nothing before it has said anything."""
         return self._brokers

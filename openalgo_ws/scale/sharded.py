@@ -95,6 +95,10 @@ class ShardedDemand:
         """Somebody wants this user's order updates, or nobody does any more: one shard sees to it."""
         self._shards[self._partitioner.owner(user, "")].watch_orders(user, wanted)
 
+    def feed_of(self, user: str) -> str | None:
+        """The tag under which this user's wants will be granted: the same for all shards."""
+        return next(iter(self._shards.values())).feed_of(user)
+
     def supported_brokers(self) -> list[str]:
         """Names of the brokers that every shard speaks to, sorted."""
         offers = [set(shard.supported_brokers()) for shard in self._shards.values()]

@@ -45,8 +45,8 @@ class Links(Protocol):
 class Supervisor(Service):
     """Keeps ``count`` workers running. ``launch`` starts one; ``address`` names a worker's end of the bus.
 
-    `reports` holds what the workers have reported. ``began`` is called when all are ready for the first
-    time.
+    ``what`` they are called in the log. `reports` holds what they have reported. ``began`` is called
+    when all are ready for the first time.
     """
 
     log = Logger()
@@ -62,8 +62,10 @@ class Supervisor(Service):
         address: Callable[[str], str],
         began: Callable[[], None],
         port: int,
+        what: str = "worker",
     ) -> None:
         self._reactor = reactor
+        self._what = what
         self._count = count
         self._launch = launch
         self._links = links
@@ -128,9 +130,13 @@ class Supervisor(Service):
 
     def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None:
         """Send a notice to those clients of these users, of any worker, that asked for notices."""
+        self.tell(c.Notice(list(users), dict(notice)))
+
+    def tell(self, message: c.FromSupervisor) -> None:
+        """Tell all that are ready something."""
         for worker in self._workers.values():
             if worker.ready:
-                worker.send(c.Notice(list(users), dict(notice)))
+                worker.send(message)
 
     def restart(self) -> None:
         """Replace all workers, one after the other, each by one that is ready before it goes."""
@@ -211,7 +217,7 @@ class Supervisor(Service):
         expected = worker.leaving or not self.running
         if not expected:
             self.deaths += 1
-            self.log.error("worker {name} ended by itself: {why}", name=worker.name, why=why)
+            self.log.error("{what} {name} ended by itself: {why}", what=self._what, name=worker.name, why=why)
         if self.running and not self._served(worker.slot):
             self._down.add(worker.slot)
             self._replace(worker)
@@ -261,5 +267,7 @@ class Supervisor(Service):
         now = self._reactor.seconds()
         for worker in list(self._workers.values()):
             if now - worker.heard > (_SILENCE if worker.ready else _READY):
-                self.log.error("worker {name} does not answer: it is ended", name=worker.name)
+                self.log.error(
+                    "{what} {name} does not answer: it is ended", what=self._what, name=worker.name
+                )
                 worker.signal(signal.SIGKILL)

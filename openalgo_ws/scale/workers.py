@@ -190,6 +190,10 @@ class Launcher:
         self._relay = relay
         self._database = database
 
+    def boot(self, worker: Worker, address: str, listeners: list[c.Listener]) -> c.Boot:
+        """What the process is told."""
+        return c.Boot(worker.name, self._generation, self._demand, address, listeners, self._database)
+
     def __call__(self, worker: Worker, address: str) -> None:
         """Start the process of a worker."""
         worker.relay = self._relay
@@ -201,7 +205,7 @@ class Launcher:
                 number += 1
                 descriptors[number] = one.fileno()
                 listeners.append(c.Listener(slot, number, endpoint))
-        boot = c.Boot(worker.name, self._generation, self._demand, address, listeners, self._database)
+        boot = self.boot(worker, address, listeners)
         ours, theirs = socket.socketpair()
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:

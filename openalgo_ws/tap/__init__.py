@@ -2,7 +2,8 @@
 
 `openalgo_ws.tap.feeds` composes what speaks to brokers, `openalgo_ws.tap.gateway` what speaks to
 clients; `openalgo_ws.tap.server` is the process that has both. With worker processes it has
-`openalgo_ws.tap.pool` besides, and they are `openalgo_ws.tap.worker`.
+`openalgo_ws.tap.pool` besides, and they are `openalgo_ws.tap.worker`; further feed processes are
+`openalgo_ws.tap.shard`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from openalgo_ws.log import LoggedService, numbered, observer_to, twistd_stream
 from openalgo_ws.options import Options
 from openalgo_ws.scale.control import read_boot
 from openalgo_ws.tap.server import Server, Start
+from openalgo_ws.tap.shard import ShardServer
 from openalgo_ws.tap.worker import WorkerServer
 
 __all__ = ["Options", "Server", "makeService"]
@@ -40,7 +42,8 @@ def makeService(options: Options) -> IService:
     if boot is not None:
         assert observer is not None
         observer = numbered(observer, boot.name)
-        server = WorkerServer(reactor, settings, boot)
+        kind = WorkerServer if boot.shard is None else ShardServer
+        server = kind(reactor, settings, boot)
     else:
         server = Server(reactor, settings, Start(options.arguments(), _relay(stream)))
     service = LoggedService(observer)

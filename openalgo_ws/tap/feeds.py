@@ -27,7 +27,7 @@ from openalgo_ws.options import stop
 from openalgo_ws.registry import Offered, Registry
 from openalgo_ws.symbols.service import SymbolService
 
-__all__ = ["INSIDE", "FeedSide", "OwnFeeds", "feed_side", "outside"]
+__all__ = ["INSIDE", "FeedSide", "OwnFeeds", "feed_settings", "feed_side", "outside"]
 
 #: Where the publisher of a process meets its subscriber.
 INSIDE = BusEndpoint("inproc://openalgo-ws", bind=True)
@@ -86,6 +86,19 @@ def outside(settings: Settings) -> list[BusEndpoint]:
     return [BusEndpoint(f"tcp://{settings.zmq_host}:{settings.zmq_port}", bind=True)]
 
 
+def feed_settings(settings: Settings) -> FeedSettings:
+    """What the operator has set about feeds."""
+    return FeedSettings(
+        max_symbols=settings.max_symbols_per_websocket,
+        max_connections=settings.max_websocket_connections,
+        pooling=settings.enable_connection_pooling,
+        shards=settings.feed_shards,
+        linger=settings.unsubscribe_linger_seconds,
+        take_back=settings.feed_take_back_seconds,
+        expiry=settings.session_expiry_time,
+    )
+
+
 def _own_feeds(
     reactor: Any,
     settings: Settings,
@@ -118,14 +131,7 @@ def _own_feeds(
         sink=meter,
         environment=environment,
         plan=FeedPlan(settings.feed_plan),
-        settings=FeedSettings(
-            max_symbols=settings.max_symbols_per_websocket,
-            max_connections=settings.max_websocket_connections,
-            pooling=settings.enable_connection_pooling,
-            linger=settings.unsubscribe_linger_seconds,
-            take_back=settings.feed_take_back_seconds,
-            expiry=settings.session_expiry_time,
-        ),
+        settings=feed_settings(settings),
     )
     stale = StaleWatch(
         reactor,

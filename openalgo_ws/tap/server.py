@@ -43,10 +43,12 @@ from openalgo_ws.process import (
 )
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.listening import CannotBind
+from openalgo_ws.scale.shards import Shards
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import INSIDE, FeedSide, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
 from openalgo_ws.tap.pool import Pool
+from openalgo_ws.tap.shards import feed_shards
 
 __all__ = ["Server", "Start"]
 
@@ -81,9 +83,12 @@ class Server(Service):
         self._demo: Demo | None = None
         self._parts: list[Any] = []
         self._pool: Pool | None = None
+        self._shards: Shards | None = None
         self._start = start
         if settings.workers > 1 and start is None:
             stop("WS_WORKERS: inside another program there can be no worker processes")
+        if settings.feed_shards > 1 and start is None:
+            stop("WS_FEED_SHARDS: inside another program there can be no other feed processes")
         try:
             self._endpoints = [endpoint(reactor, text) for text in settings.endpoints()]
             if not settings.demo:
@@ -151,6 +156,8 @@ class Server(Service):
             self._pool.close()
         if self._memory is not None:
             self._memory.shutdown()
+        if self._shards is not None:
+            self._shards.close()
         self._database.stop()
         if self._demo is not None:
             self._demo.clean()
@@ -174,10 +181,24 @@ class Server(Service):
             urls={**settings.feed_url, **({} if self._demo is None else {BROKER: self._demo.broker.url})},
         )
         self._parts += feeds.parts()
+        if self._start is not None and settings.feed_shards > 1:
+            shards = self._shards = feed_shards(
+                reactor,
+                settings,
+                database=self._database,
+                vault=self._vault,
+                registry=self._registry,
+                arguments=self._start.arguments,
+                relay=self._start.relay,
+            )
+            feeds = msgspec.structs.replace(feeds, demand=shards.joined(feeds.demand))
+            self._parts += shards.parts
 
         def invalidate(user: str) -> None:
             accounts.invalidate(user)
             feeds.credentials_changed(user)
+            if self._shards is not None:
+                self._shards.invalidate(user)
 
         pool = None
         if self._start is not None and settings.workers > 1:
@@ -194,7 +215,8 @@ class Server(Service):
             invalidate=invalidate,
         )
         receive = gateway.receive if pool is None else pool.receive
-        self._intake: Waiting = self._bus.subscriber([INSIDE, *outside(settings)], receive).intake
+        others = [] if self._shards is None else [BusEndpoint(self._shards.bus, bind=True)]
+        self._intake: Waiting = self._bus.subscriber([INSIDE, *outside(settings), *others], receive).intake
         if self._memory is not None:
             self._intake = Intakes(self._intake, self._memory.subscriber(receive).intake)
         elif feeds.own is not None and isinstance(feeds.own.publisher, Publisher):
@@ -237,7 +259,7 @@ class Server(Service):
             own = feeds.own
             sources = msgspec.structs.replace(
                 sources,
-                feeds=own.manager,
+                feeds=own.manager if self._shards is None else self._shards.feeds(own.manager),
                 bus=own.publisher,
                 meter=own.meter,
                 probe=Probe(self._reactor, own.publisher, gateway.router),

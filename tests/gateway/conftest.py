@@ -57,6 +57,8 @@ class FakeDemand:
         self.orders: set[str] = set()
         self.listener: DemandListener | None = None
         self.waiting: list[Deferred[None]] | None = None
+        #: Whether it is known beforehand under which tag things are granted.
+        self.remote = False
 
     def subscribe(self, user: str, wants: Sequence[Want]) -> Deferred[list[Granted | Denied]]:
         return Deferred.fromCoroutine(self._subscribe(user, wants))
@@ -87,6 +89,9 @@ class FakeDemand:
 
     def watch_orders(self, user: str, wanted: bool) -> None:
         (self.orders.add if wanted else self.orders.remove)(user)
+
+    def feed_of(self, user: str) -> str | None:
+        return f"zerodha.{user}" if self.remote else None
 
     def supported_brokers(self) -> list[str]:
         return ["angel", "zerodha"]

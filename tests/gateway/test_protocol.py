@@ -129,6 +129,24 @@ async def test_a_tick_that_comes_while_a_large_request_is_under_way_is_not_lost(
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_tick_that_overtakes_the_answer_of_a_feed_elsewhere_is_not_lost(server, dial) -> None:
+    server.demand.waiting = waiting = []
+    server.demand.remote = True
+    client = await dial(server, "alice-key")
+    client.request(action="subscribe", symbols=["NSE:SBIN", "NSE:NOSUCH"], mode="LTP")
+    await until(lambda: waiting)
+    server.publish(7.5, symbol="SBIN")
+    router = server.gateway.router
+    assert {line.symbol for line in router.lines()} == {"SBIN", "NOSUCH"}
+    waiting[0].callback(None)
+
+    assert (await client.next())["status"] == "partial"
+    assert (await client.next())["data"]["ltp"] == 7.5
+    # Of what was refused nothing is kept.
+    assert {line.symbol for line in router.lines()} == {"SBIN"}
+
+
+@pytest_twisted.ensureDeferred
 async def test_of_a_client_that_goes_in_the_middle_of_a_large_request_nothing_is_held(server, dial) -> None:
     server.demand.waiting = waiting = []
     client = await dial(server, "alice-key")

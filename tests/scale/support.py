@@ -78,6 +78,9 @@ class CountingDemand:
         """Whose orders are watched now."""
         return {user for user, wanted in dict(self.orders).items() if wanted}
 
+    def feed_of(self, user: str) -> str | None:
+        return None
+
     def supported_brokers(self) -> list[str]:
         return ["zerodha"]
 

@@ -64,6 +64,9 @@ class Shard:
     def watch_orders(self, user: str, wanted: bool) -> None:
         self.watched[user] = wanted
 
+    def feed_of(self, user: str) -> str | None:
+        return None
+
     def supported_brokers(self) -> list[str]:
         return self.brokers
 

@@ -1,0 +1,180 @@
+"""``twistd openalgo-ws --feed-shards 3``: instruments and connections divided, a death, and the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.store import login
+from openalgo_ws.adapter import Limits, MasterRow
+from openalgo_ws.feeds.interfaces import FeedSettings
+from openalgo_ws.feeds.pool import Bounds
+from openalgo_ws.registry import Registry
+from openalgo_ws.scale.partitioner import SymbolPartitioner
+from openalgo_ws.symbols.store import replace
+from tests.scale.clients import PATIENCE, alive, ask, entered, status, until
+from tests.support.process import PEPPER, ServerProcess, free_port
+
+INSTRUMENTS = 300
+
+Start = Callable[..., ServerProcess]
+
+
+@pytest.fixture
+def feed(tmp_path: Path, keys: dict[str, str]) -> Iterator[str]:
+    """Where a simulated Zerodha listens; alice has logged in, and its instruments are loaded."""
+    master = tmp_path / "master.json"
+    command = [str(Path(sys.executable).parent / "openalgo-ws"), "simulate", "zerodha"]
+    command += ["--instruments", str(INSTRUMENTS), "--rate", "600", "--seed", "1", "--master", str(master)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url = process.stdout.readline().strip().partition("ZERODHA_FEED_URL=")[2]
+    assert url
+    adapter = Registry().load("zerodha")
+    assert adapter.simulator is not None
+    columns = adapter.row_for(adapter.simulator.demo_credentials)
+    rows = [MasterRow(**row) for row in json.loads(master.read_text())]
+    database = Database(f"sqlite:///{tmp_path}/server.db")
+    try:
+        database.call(lambda connection: login(connection, Vault(PEPPER), "alice", "zerodha", columns))
+        database.call(lambda connection: replace(connection, "zerodha", rows))
+    finally:
+        database.stop()
+    yield url
+    process.kill()
+    process.wait(PATIENCE)
+    process.stdout.close()
+
+
+@pytest.fixture
+def sharded(tmp_path: Path, feed: str) -> Iterator[Start]:
+    """Start a server at that broker; killed at the end if it still runs."""
+    made: list[ServerProcess] = []
+
+    def start(*options: str) -> ServerProcess:
+        folder = tmp_path / "private"
+        folder.mkdir(exist_ok=True)
+        more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(folder), "ZERODHA_FEED_URL": feed}
+        made.append(ServerProcess(tmp_path, *options, **more))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.kill()
+
+
+def instruments(folder: Path) -> list[tuple[str, str]]:
+    return [(row["symbol"], row["exchange"]) for row in json.loads((folder / "master.json").read_text())]
+
+
+def ticking(client: Any, names: set[tuple[str, str]]) -> None:
+    """Read until each of these has ticked."""
+    missing = set(names)
+    deadline = time.monotonic() + PATIENCE
+    while missing:
+        assert time.monotonic() < deadline, sorted(missing)[:5]
+        message = json.loads(client.recv(timeout=PATIENCE))
+        if message["type"] == "market_data":
+            missing.discard((message["symbol"], message["exchange"]))
+
+
+def children(server: ServerProcess) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()]
+
+
+def carried(server: ServerProcess) -> list[int]:
+    """How many instruments the broker was asked for on each connection of the account."""
+    return sorted(
+        connection["asked"]
+        for account in status(server)["accounts"]
+        for pool in account["pools"]
+        for connection in pool["connections"]
+    )
+
+
+@pytest.mark.slow
+def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replaced(
+    sharded: Start, keys: dict[str, str], tmp_path: Path
+) -> None:
+    server = sharded("--feed-shards", "3").start()
+    names = instruments(tmp_path)
+    client = entered(server, keys["alice"])
+    symbols = [{"symbol": symbol, "exchange": exchange} for symbol, exchange in names]
+    reply = ask(client, action="subscribe", symbols=symbols, mode="LTP")
+    assert reply["status"] == "success"
+    ticking(client, set(names))
+
+    # Each process has one of the three connections, with what it owns.
+    partitioner = SymbolPartitioner(["feed-0", "feed-1", "feed-2"])
+    owners = {name: partitioner.owner(*name) for name in names}
+    shares = sorted(Counter(owners.values()).values())
+    until(lambda: carried(server) == shares)
+    (account,) = status(server)["accounts"]
+    assert (account["pools"][0]["limit"], account["pools"][0]["capacity"]) == (3, 9000)
+    assert status(server)["feeds"][0]["held"] == INSTRUMENTS
+    assert ask(client, action="get_broker_info")["adapter_status"] == "connected"
+    until(lambda: status(server, "/readyz")["ok"])
+
+    before = children(server)
+    assert len(before) == 2
+    os.kill(before[0], signal.SIGKILL)
+    server.wait_for("feed process .* ended by itself")
+    until(lambda: len(children(server)) == 2 and before[0] not in children(server))
+    until(lambda: carried(server) == shares)
+    ticking(client, set(names))
+
+    # A subscription that is given back is given back to its shard.
+    ask(client, action="unsubscribe_all")
+    until(lambda: carried(server) == [] or sum(carried(server)) == 0)
+    client.close()
+    pids = children(server)
+    assert server.stop() == 0
+    assert not any(alive(pid) for pid in pids)
+    assert not list((tmp_path / "private").iterdir())
+
+
+@pytest.mark.slow
+def test_the_shards_end_with_a_server_that_is_killed(sharded: Start) -> None:
+    server = sharded("--feed-shards", "2").start()
+    pids = until(lambda: children(server))
+    server.kill()
+    until(lambda: not any(alive(pid) for pid in pids))
+
+
+@pytest.mark.slow
+def test_more_shards_than_connections_are_refused_with_one_line(sharded: Start) -> None:
+    server = sharded("--feed-shards", "4")
+    server.spawn()
+    assert server.end() == 1
+    lines = [line for line in server.output().splitlines() if "WS_FEED_SHARDS" in line]
+    assert len(lines) == 1
+    assert "4 feed shards can't share the 3" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "shards", "bounds"),
+    [
+        (Limits(per_connection=3000, connections=3), 3, Bounds(3000, 1, 3000)),
+        (Limits(per_connection=3000, connections=3), 2, Bounds(3000, 1, 3000)),
+        (Limits(per_connection=1000, connections=5, per_account=3000), 2, Bounds(1000, 2, 1500)),
+        (Limits(per_connection=1000, connections=1), 2, Bounds(1000, 0, 0)),
+    ],
+)
+def test_each_shard_has_its_part_of_the_limits(limits: Limits, shards: int, bounds: Bounds) -> None:
+    assert Bounds.of(limits, FeedSettings(shards=shards)) == bounds
+
+
+def test_a_feed_for_orders_alone_is_not_divided() -> None:
+    assert Bounds.of(Limits(connections=1), FeedSettings(shards=3), market=False).connections == 1
