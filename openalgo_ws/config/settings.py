@@ -83,14 +83,6 @@ class Settings:
         _LISTEN,
         "Processes that serve the clients, beside one for the feeds; 1 does everything in one process.",
     )
-    feed_shards: int = setting(
-        "WS_FEED_SHARDS",
-        Whole(1, 64),
-        1,
-        _FEEDS,
-        "Processes that speak to brokers; the instruments and each account's connections are divided among "
-        "them.",
-    )
     demo: bool = setting(
         "WS_DEMO",
         Flag(),
@@ -332,6 +324,14 @@ class Settings:
         "Whose feeds serve a user, in order of preference: alice=bob serves alice from bob's feed, "
         "alice=alice,bob lets bob's take over when her own fails.",
         default_text="everybody from their own",
+    )
+    feed_shards: int = setting(
+        "WS_FEED_SHARDS",
+        Whole(1, 64),
+        1,
+        _FEEDS,
+        "Processes that speak to brokers; the instruments and each account's connections are divided among "
+        "them.",
     )
     feed_take_back_seconds: float = setting(
         "WS_FEED_TAKE_BACK_SECONDS",

@@ -33,7 +33,8 @@ def too_many_shards(adapter: Adapter, settings: FeedSettings) -> str | None:
     for feed in adapter.feeds:
         alone = Bounds.of(feed.limits, replace(settings, shards=1), market=feed.market).connections
         if feed.market and alone < settings.shards:
-            return f"{settings.shards} feed shards can't share the {alone} that {adapter.title} allows"
+            count = settings.shards
+            return f"{count} feed shards can't share the {alone} connections that {adapter.title} allows"
     return None
 
 

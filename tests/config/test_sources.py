@@ -238,6 +238,8 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ({"WS_DEMO": "true", "WS_LISTEN": r"tcp:1:interface=127.0.0.1 tcp6:2:interface=\:\:"}, "WS_LISTEN"),
         ({"WS_DEMO": "true", "WS_LISTEN": "systemd:domain=INET:index=0"}, "WS_LISTEN"),
         ({"AUTH_REQUIRED": "false", "WEBSOCKET_HOST": "10.0.0.1"}, "WEBSOCKET_HOST"),
+        ({"WS_FEED_SHARDS": "2", "WS_DEMO": "true"}, "WS_FEED_SHARDS"),
+        ({"WS_FEED_SHARDS": "2", "WS_FEEDS": "external"}, "WS_FEED_SHARDS"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], name: str) -> None:

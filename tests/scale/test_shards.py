@@ -160,7 +160,7 @@ def test_more_shards_than_connections_are_refused_with_one_line(sharded: Start) 
     assert server.end() == 1
     lines = [line for line in server.output().splitlines() if "WS_FEED_SHARDS" in line]
     assert len(lines) == 1
-    assert "4 feed shards can't share the 3" in lines[0]
+    assert "4 feed shards can't share the 3 connections that Zerodha allows" in lines[0]
 
 
 @pytest.mark.parametrize(

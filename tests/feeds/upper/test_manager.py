@@ -459,6 +459,21 @@ class TestMasters:
         assert world.held() == {"S1": QUOTE}
 
 
+class TestShards:
+    def test_a_shard_keeps_to_its_part_of_the_connections(self, world, t) -> None:
+        manager = world.manager(shards=3)
+        answers = t.result(manager.subscribe("ann", t.wants(12)))
+        assert [a.code for a in answers if isinstance(a, Denied)] == ["CAPACITY_EXCEEDED"] * 2
+        assert len(world.open()) == 1
+
+    def test_a_broker_with_fewer_connections_than_shards_is_refused(self, world, t) -> None:
+        answers = t.result(world.manager(shards=4).subscribe("ann", t.wants(2)))
+        assert [(a.code, a.message) for a in answers] == [
+            ("BROKER_INIT_ERROR", "4 feed shards can't share the 3 connections that Toy allows")
+        ] * 2
+        assert world.open() == []
+
+
 class TestOrders:
     def test_a_connection_is_opened_for_orders_alone(self, rig, world, t) -> None:
         rig.manager.watch_orders("ann", True)
@@ -484,6 +499,18 @@ class TestOrders:
         for connection in world.open():
             connection.order(orderid="9", order_status="complete", filled_quantity=10)
         assert len(world.sink.orders) == 1
+
+    def test_of_several_shards_the_one_that_watches_tells_them(self, world, t) -> None:
+        manager = world.manager(shards=2)
+        manager.subscribe("ann", t.wants(5))
+        world.advance(1)
+        [connection] = world.open()
+        connection.order(orderid="9")
+        assert world.sink.orders == []
+        manager.watch_orders("ann", True)
+        world.advance(1)
+        connection.order(orderid="10")
+        assert [update["orderid"] for _, _, update in world.sink.orders] == ["10"]
 
     def test_a_stream_for_orders_alone_is_preferred(self, world, t) -> None:
         limits = Limits(per_connection=10, connections=2)
