@@ -153,8 +153,11 @@ def _message(rule: AlertRule, active: bool, value: float | None) -> str:
         return "nothing that it serves trades now"
     where = "above" if rule.above else "below"
     if active:
-        return f"{value:.4g}, {where} {rule.threshold:g} for {rule.after:g} s"
-    return f"{value:.4g}, no longer {where} {rule.clear:g} for {rule.clear_after:g} s"
+        word, bound, seconds = "is", rule.threshold, rule.after
+    else:
+        word, bound, seconds = "is no longer", rule.clear, rule.clear_after
+    lasting = f" for {seconds:g} s" if seconds else ""
+    return f"{value:.4g} {word} {where} {bound:g}{lasting}"
 
 
 def as_notice(alert: Alert, **more: Any) -> dict[str, Any]:

@@ -53,8 +53,8 @@ def test_it_is_raised_after_a_while_and_cleared_below_a_lower_bound() -> None:
     assert scene.tell("loop_lag_ms", [5]) == ["cleared"]
     raised, cleared = scene.heard
     assert (raised.value, raised.threshold, raised.feed) == (30.0, 20.0, "")
-    assert raised.message == "30, above 20 for 3 s"
-    assert cleared.message == "5, no longer above 10 for 2 s"
+    assert raised.message == "30 is above 20 for 3 s"
+    assert cleared.message == "5 is no longer above 10 for 2 s"
 
 
 def test_a_value_to_and_fro_raises_nothing_and_clears_nothing() -> None:
@@ -123,7 +123,7 @@ async def test_a_feeds_alert_goes_to_its_users_and_to_the_page(watched: Any, dia
         "status": "raised",
         "value": 4.0,
         "threshold": 3.0,
-        "message": "4, above 3 for 0 s",
+        "message": "4 is above 3",
         "broker": "zerodha",
     }
     assert (await page.until("alert"))["feed"] == "alice"
@@ -140,8 +140,8 @@ async def test_a_feeds_alert_goes_to_its_users_and_to_the_page(watched: Any, dia
     assert await bob.all_said() == []
     texts = [event.text for event in rig.events.since(0)]
     assert texts == [
-        "alert raised: feed_down_s of feed alice: 4, above 3 for 0 s",
-        "alert cleared: feed_down_s of feed alice: 0, no longer above 2.4 for 0 s",
+        "alert raised: feed_down_s of feed alice: 4 is above 3",
+        "alert cleared: feed_down_s of feed alice: 0 is no longer above 2.4",
     ]
     await page.end()
 
