@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-scale storm soak screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-ring bench-scale storm soak screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -47,6 +47,9 @@ bench-codecs: $(STAMP)
 
 bench-binary: $(STAMP)
 	$(BIN)/python benchmarks/binary.py
+
+bench-ring: $(STAMP)
+	$(BIN)/python benchmarks/ring.py
 
 # Past one process and one machine; fails where something is missing.
 bench-scale: $(STAMP)

@@ -137,10 +137,10 @@ class RingReader:
             return True
         deadline = time.monotonic() + timeout
         if self._wait is Wait.BUSY_SPIN:
-            while time.monotonic() < deadline:
+            while time.monotonic() < deadline and not self._words[layout.CLOSED]:
                 if self._looks(_STEP):
                     return True
-            return False
+            return self.ready()
         if self._wait is Wait.YIELDING:
             if self._looks(_SPINS):
                 return True
