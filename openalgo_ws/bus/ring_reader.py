@@ -270,7 +270,7 @@ class RingReader:
         """Overtaken: go to the newest message, and count what was missed."""
         newest = self._newest()
         # Overtaken once more meanwhile, or not yet visible: the next call tries again.
-        if newest is not None:
+        if newest is not None and newest[0] >= self._position:
             position, number, _ = newest
             self.lost += number - self._number
             self._failed = 0

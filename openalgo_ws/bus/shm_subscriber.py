@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from openalgo_ws.bus.intake import Intake, Message, Receive
-from openalgo_ws.bus.ring import RingError, RingReader, Wait
+from openalgo_ws.bus.ring import RingError, RingMissing, RingReader, Wait
 from openalgo_ws.bus.ring_reader import ORDERED, SECOND_LOOK
 from openalgo_ws.bus.shm_message import Timer, part
 
@@ -114,7 +114,8 @@ class ShmSubscriber:
         try:
             self._reader = self._attach()
         except RingError as error:
-            self.log.debug("no publisher in shared memory yet: {error}", error=error)
+            if not isinstance(error, RingMissing) and self._delay == _SOON:
+                self.log.warn("the bus in shared memory can't be joined: {error}", error=error)
             self._joining.start(self._delay)
             self._delay = min(2 * self._delay, _LATER)
             return
