@@ -12,7 +12,7 @@ from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger
 from openalgo_ws.gateway.service import Gateway
 from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.probe import FEED as PROBE
-from openalgo_ws.ops.probe import Probe
+from openalgo_ws.ops.probe import ProbeEar
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.reports import Reports
 
@@ -133,7 +133,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     bus: Backlog | None = None
     intake: Waiting | None = None
     meter: Meter | None = None
-    probe: Probe | None = None
+    probe: ProbeEar | None = None
     due: Callable[[], set[str]] = set
     workers: Workers | None = None
 

@@ -84,6 +84,7 @@ class Supervisor(Service):
         self._waiting: dict[int, IDelayedCall] = {}
         self._serial = 0
         self._rolling = False
+        self._leaving = False
         self._look = LoopingCall(self._end_silent)
         self._look.clock = reactor
         #: Worker → what it has of things that are limited for all.
@@ -114,6 +115,11 @@ class Supervisor(Service):
             _STOPPED, self._reactor, onTimeoutCancel=lambda result, timeout: self._kill_all()
         )
 
+    def leave(self) -> None:
+        """The server begins to stop: workers that end now are not replaced. (Whoever stops a service may
+        send all its processes the signal.)"""
+        self._leaving = True
+
     def _kill_all(self) -> Deferred[Any]:
         workers = list(self._workers.values())
         for worker in workers:
@@ -140,7 +146,7 @@ class Supervisor(Service):
 
     def restart(self) -> None:
         """Replace all workers, one after the other, each by one that is ready before it goes."""
-        if self._rolling or not self.running:
+        if self._rolling or self._leaving or not self.running:
             return
         self._rolling = True
 
@@ -214,11 +220,11 @@ class Supervisor(Service):
                 other.send(c.Forget(worker.name))
         if self._active.get(worker.slot) is worker:
             del self._active[worker.slot]
-        expected = worker.leaving or not self.running
-        if not expected:
+        stopping = self._leaving or not self.running
+        if not (worker.leaving or stopping):
             self.deaths += 1
             self.log.error("{what} {name} ended by itself: {why}", what=self._what, name=worker.name, why=why)
-        if self.running and not self._served(worker.slot):
+        if not stopping and not self._served(worker.slot):
             self._down.add(worker.slot)
             self._replace(worker)
         self._spread()

@@ -120,6 +120,7 @@ class Pool:
     def leave(self) -> None:
         """The server begins to stop."""
         self.demand.leave()
+        self.supervisor.leave()
 
     def close(self) -> None:
         """Close what is no service."""

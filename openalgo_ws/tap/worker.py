@@ -20,6 +20,7 @@ from openalgo_ws.bus.zeromq import BusEndpoint
 from openalgo_ws.config import Settings
 from openalgo_ws.demo import DEMO_PEPPER
 from openalgo_ws.feeds.environment import SystemEnvironment
+from openalgo_ws.ops.probe import ProbeEar
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.sources import Sources
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
@@ -82,12 +83,17 @@ class WorkerServer(Service):
         bus = WorkerBus(self._zmq, self._gateway.receive)
         bus.attach([BusEndpoint(boot.bus, bind=False)])
         pulse = Pulse(reactor)
-        sources = Sources(version=__version__, gateway=self._gateway, pulse=pulse, intake=bus.intake)
+        # Publishers outside send no probe.
+        probe = ProbeEar(reactor, self._gateway.router) if settings.feeds == "own" else None
+        sources = Sources(
+            version=__version__, gateway=self._gateway, pulse=pulse, intake=bus.intake, probe=probe
+        )
         self._member = Member(
             reactor, sources, listen=self._listen, drain=self._drain, orphaned=self._orphaned
         )
         client = LocalDemandClient(reactor, Path(boot.demand), self._demand)
-        self._parts = [accounts, pulse, self._member, client, self._gateway]
+        parts = (accounts, pulse, self._member, client, self._gateway, probe)
+        self._parts = [part for part in parts if part is not None]
 
     def startService(self) -> None:
         """Begin; the supervisor is told as soon as the feed process answers."""

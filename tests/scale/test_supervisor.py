@@ -233,6 +233,14 @@ def test_notices_go_to_all_workers_that_serve(rig: Rig) -> None:
     assert rig.made[2].heard == []
 
 
+def test_who_ends_while_the_server_stops_is_not_replaced(rig: Rig) -> None:
+    rig.supervisor.leave()
+    rig.made[0].end(ProcessDone(0))
+    rig.clock.advance(60)
+    assert len(rig.made) == 2
+    assert rig.supervisor.deaths == 0
+
+
 def test_all_are_stopped(rig: Rig) -> None:
     stopped: list[Any] = []
     rig.supervisor.stopService().addCallback(stopped.append)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
@@ -99,6 +100,11 @@ def test_a_demo_with_workers(workers) -> None:
         assert next_of(client, "market_data")["data"]["depth"]["buy"]
     info = ask(clients[0], action="get_broker_info")
     assert (info["broker"], info["adapter_status"]) == ("zerodha", "connected")
+    # The status page has the same prices.
+    with connect(f"ws://127.0.0.1:{server.environ['STATUS_PORT']}/api/live?user=demo") as page:
+        assert next_of(page, "server_status")["clients"] == len(clients)
+        page.send(json.dumps({"action": "subscribe", "symbols": ["NSE:RELIANCE"], "mode": "LTP"}))
+        assert next_of(page, "market_data")["data"]["ltp"] > 0
     # What is asked for in two workers is one subscription of the broker.
     (feed,) = status(server)["feeds"]
     assert feed["held"] == 1
@@ -227,8 +233,6 @@ def test_limits_hold_over_all_workers(workers, keys) -> None:
 
 def entered_or_code(server, key: str) -> int | str:
     """The close code of a client that may not stay; else what it was told."""
-    from websockets.sync.client import connect
-
     try:
         with connect(server.url) as client:
             reply = ask(client, action="authenticate", api_key=key)
