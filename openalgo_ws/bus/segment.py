@@ -80,7 +80,10 @@ def folder() -> Path:
 
 
 class Peer(NamedTuple):
-    """A process, told from a later one of the same number by when it started (0 where unknown)."""
+    """A process, told from a later one of the same number by when it started (0 where unknown).
+
+    Those who share a ring know each other by number: they are of one PID namespace, not of two containers.
+    """
 
     pid: int
     started: int

@@ -195,6 +195,7 @@ class _Server(Collector):
         if bus is not None:
             yield _gauge("bus_backlog", "Records that wait for room on the bus.", bus.backlog())
             yield _counter("bus_conflated", "Records replaced while they waited for room.", bus.conflated)
+            yield _counter("bus_lost", "Order updates that found no room, and what is too long.", bus.lost)
 
 
 def _workers(workers: Workers) -> Iterator[Metric]:

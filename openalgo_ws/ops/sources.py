@@ -38,6 +38,9 @@ class Backlog(Protocol):
     @property
     def conflated(self) -> int: ...
 
+    @property
+    def lost(self) -> int: ...
+
     def backlog(self) -> int: ...
 
 

@@ -102,6 +102,7 @@ class FakeKeys:
 
 class FakeBus:
     conflated = 4
+    lost = 1
 
     def backlog(self) -> int:
         return 9
