@@ -33,7 +33,7 @@ from server import PEPPER, Server, cores
 from clients import Client, Refused, split
 
 #: Seconds that anything may take.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 #: Seconds between two pings.
 PING = 0.003
