@@ -21,7 +21,7 @@ from openalgo_ws.bus.intake import Intake
 from openalgo_ws.bus.interface import Bus, Message, Receive
 from openalgo_ws.bus.records import TickRecord
 
-__all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus"]
+__all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus", "ZmqSocket"]
 
 #: As a plain number: an enum's costs more than the read itself.
 _NOBLOCK = int(zmq.NOBLOCK)
@@ -100,7 +100,7 @@ class _Way:
         self._publish = publish
         self._subscribe = subscribe
         self._high_water_mark = high_water_mark
-        self._made: list[_Socket] = []
+        self._made: list[ZmqSocket] = []
 
     def publisher(self) -> Publisher:
         publisher = self._bus.publisher(self._publish, high_water_mark=self._high_water_mark)
@@ -120,7 +120,7 @@ class _Way:
         self._made.clear()
 
 
-class _Socket(ZmqConnection):  # type: ignore[misc]
+class ZmqSocket(ZmqConnection):  # type: ignore[misc]
     """What both directions share: endpoints, high-water marks set before them, an idle FD."""
 
     def __init__(self, factory: ZmqFactory, high_water_mark: int) -> None:
@@ -162,7 +162,7 @@ class _Socket(ZmqConnection):  # type: ignore[misc]
         self.shutdown()
 
 
-class Subscriber(_Socket):
+class Subscriber(ZmqSocket):
     """Receives all topics and hands them on in batches of at most ``batch`` messages a turn.
 
     It reads while the receiver is busy, too: what can't be handed on waits in `intake`.
@@ -247,7 +247,7 @@ class Subscriber(_Socket):
             self._later(0, self.doRead)
 
 
-class Publisher(_Socket):
+class Publisher(ZmqSocket):
     """Publishes ticks and orders; implements `openalgo_ws.bus.interface.BusPublisher`.
 
     Ticks published in one reactor turn travel as one message per feed. When a subscriber is too

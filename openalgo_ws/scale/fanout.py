@@ -26,7 +26,7 @@ from openalgo_ws.bus.records import (
     topic_for,
     unpack_messages,
 )
-from openalgo_ws.bus.zeromq import BusEndpoint, _Socket
+from openalgo_ws.bus.zeromq import BusEndpoint, ZmqSocket
 from openalgo_ws.gateway.line import Line
 from openalgo_ws.gateway.router import Router
 from openalgo_ws.gateway.ticks import ForeignTick, RoutedTick
@@ -41,7 +41,7 @@ _RETRY = 0.01
 _PORTION = 200
 
 
-class WorkerLink(_Socket):
+class WorkerLink(ZmqSocket):
     """The way to one worker. Begin with `attach`, end with `shutdown`."""
 
     socketType = zmq.PUSH
@@ -104,7 +104,7 @@ class WorkerLink(_Socket):
         return True
 
 
-class WorkerBus(_Socket):
+class WorkerBus(ZmqSocket):
     """The worker's end of a `WorkerLink`: hands what the feed process passes on to ``receive``."""
 
     socketType = zmq.PULL
