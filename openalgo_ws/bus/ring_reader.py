@@ -308,14 +308,15 @@ class RingReader:
     def _sleep(self, deadline: float) -> bool:
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
-        if not self.doze():
-            return True
-        if not ORDERED:
-            poll.poll(SECOND_LOOK * 1000)
-        if not self.ready():
-            poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-        self.silence()
-        return self.ready()
+        while self.doze():
+            if not ORDERED:
+                poll.poll(SECOND_LOOK * 1000)
+            if not self.ready():
+                poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            # The call may be one that came late, for a message that was seen without it.
+            if not self.silence() or time.monotonic() >= deadline:
+                return self.ready()
+        return True
 
     # Being known to the writer.
 
