@@ -89,12 +89,11 @@ class SharedLimits:
         if kind == "connections":
             self._gateway.context.elsewhere = total
             return
-        elsewhere = dict(self._kinds[kind].elsewhere)
+        elsewhere = self._kinds[kind].elsewhere
         if total:
             elsewhere[key] = total
         else:
             elsewhere.pop(key, None)
-        self._kinds[kind].elsewhere = elsewhere
 
     def _note(self, kind: str, key: str) -> None:
         self._changed[kind, key] = None
