@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-ring bench-scale storm soak screenshots clean lock
+.PHONY: run test faults sdk test-lowest lint docs audit format bench bench-codecs bench-binary bench-ring bench-scale storm soak production screenshots clean lock
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
@@ -65,6 +65,10 @@ storm: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/day.py
+
+# A complete installation with a simulated broker of 10,000 instruments, under load: rate, latency, memory.
+production: $(STAMP)
+	$(BIN)/python examples/production
 
 # The pictures of the status page in the documentation; needs Chromium.
 screenshots: $(STAMP)

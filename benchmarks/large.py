@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import figures
+import journey
 import msgspec
 from server import PEPPER, Server, cores
 
@@ -53,11 +54,13 @@ _decode = msgspec.json.Decoder(_Tick).decode
 # The broker
 
 
-def broker(pipe: Any, instruments: int, accounts: int, core: int) -> None:
+def broker(pipe: Any, instruments: int, accounts: int, core: int | None, busy: int) -> None:
     """The broker's process. It says where it is, what it trades and who may come in; then it obeys:
-    ``rate`` sets the ticks a second, ``drop`` ends every connection, ``held`` answers with what each
-    connection carries."""
-    os.sched_setaffinity(0, {core})
+    ``rate`` sets the ticks a second, ``drop`` ends every connection, ``note`` begins to note when it sends
+    what; each is answered with what each connection carries. ``noted`` ends that and is answered with
+    the notes. It runs on one core, or with None on any; ``busy``: as of an `Exchange`."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     from twisted.internet import reactor
 
     from openalgo_ws.feeds.environment import make_steady
@@ -72,7 +75,7 @@ def broker(pipe: Any, instruments: int, accounts: int, core: int) -> None:
     assert adapter.simulator is not None
     environment = SimulatedEnvironment(reactor, start=time.time() - reactor.seconds())
     listings = localise(universe(instruments, environment.today(), set(adapter.exchanges)), adapter)
-    exchange = Exchange(listings, environment.now)
+    exchange = Exchange(listings, environment.now, busy=busy)
     logins = [{"api_key": f"key-{n}", "access_token": f"token-{n}-" + 20 * "x"} for n in range(accounts)]
     side = _many(adapter.simulator, logins)
     served = SimulatedBroker(side, exchange, reactor, environment, rate=0.0, interval=0.005)
@@ -89,6 +92,11 @@ def broker(pipe: Any, instruments: int, accounts: int, core: int) -> None:
             served.rate = value
         elif word == "drop":
             served.reset()
+        elif word == "note":
+            served.observers.append(journey.Notes())
+        elif word == "noted":
+            pipe.send(served.observers.pop().sent)
+            return
         pipe.send([one.connection.held() for one in served.connections])
 
     served.listen()
@@ -117,10 +125,11 @@ def _many(side: Any, logins: Sequence[Mapping[str, str]]) -> Any:
 class Broker:
     """The broker's process, from here."""
 
-    def __init__(self, instruments: int, accounts: int, core: int) -> None:
+    def __init__(self, instruments: int, accounts: int, core: int | None, busy: int = 0) -> None:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=broker, args=(theirs, instruments, accounts, core), daemon=True)
+        told = (theirs, instruments, accounts, core, busy)
+        self._process = spawn.Process(target=broker, args=told, daemon=True)
         self._process.start()
         self.url, self.rows, self.logins = self._told()
 
@@ -134,6 +143,12 @@ class Broker:
         self._pipe.send((word, value))
         held: list[int] = self._told()
         return held
+
+    def noted(self) -> journey.Sent:
+        """When it has sent what since it was told to note it."""
+        self._pipe.send(("noted", None))
+        sent: journey.Sent = self._told()
+        return sent
 
     def end(self) -> None:
         # Its thread ends when nobody can tell it anything any more.
@@ -150,7 +165,7 @@ class Broker:
 class Gateway(Server):
     """The server, with a user for every account of the broker; all of them serve the first user."""
 
-    def __init__(self, core: int, broker: Broker, settings: Mapping[str, str]) -> None:
+    def __init__(self, core: int | None, broker: Broker, settings: Mapping[str, str]) -> None:
         users = ["bench", *(f"account{n}" for n in range(1, len(broker.logins)))]
         self._logins = dict(zip(users, broker.logins, strict=True))
         plan = f"bench={','.join(users)}"
@@ -177,6 +192,7 @@ class Gateway(Server):
 
     def restart(self) -> None:
         """Stop the process and start another, on the same database."""
+        assert self._process is not None
         self._process.terminate()
         self._process.wait(PATIENCE)
         self._start()

@@ -56,6 +56,7 @@ class Server:
     ) -> None:
         self._core = core
         self._feed = feed
+        self._process: subprocess.Popen[str] | None = None
         self._folder = tempfile.TemporaryDirectory()
         self.bus = free_port()
         self._settings = {
@@ -80,7 +81,7 @@ class Server:
             self.key = self._prepare()
             self._start()
         except BaseException:
-            self._folder.cleanup()
+            self._end()
             raise
         return self
 
@@ -133,16 +134,21 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._folder.cleanup()
 
     def processes(self) -> list[int]:
         """The server's own process, then its workers', as they were started."""
+        assert self._process is not None
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *sorted(map(int, children))]
@@ -153,13 +159,15 @@ class Server:
 
     def forget_peak(self) -> None:
         """Begin anew to look for the most memory it has: a start takes more than it needs afterwards."""
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        for pid in self.processes():
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def memory(self) -> tuple[float, float]:
-        """Resident memory now, and the most it was, in MB."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        """Resident memory of all its processes now, and the most each of them had, in MB. What they share
+        is counted for each."""
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in self.processes()]
 
-        def field(name: str) -> float:
-            return int(status.partition(name)[2].split()[0]) / 1024
+        def total(name: str) -> float:
+            return sum(int(text.partition(name)[2].split()[0]) for text in texts) / 1024
 
-        return field("VmRSS:"), field("VmHWM:")
+        return total("VmRSS:"), total("VmHWM:")

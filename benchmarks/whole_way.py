@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import figures
-import msgspec
+import journey
 from load import Receiver
-from loadgen import library
 from server import Server
 
 from clients import connect_all
@@ -24,17 +22,6 @@ ROOM, PATIENCE = 200_000_000, 60.0
 
 #: Seconds before it counts: every instrument has ticked by then.
 WARM = 1.5
-
-
-class _Data(msgspec.Struct):
-    volume: int = -1
-
-
-class _Message(msgspec.Struct):
-    type: str = ""
-    symbol: str = ""
-    snapshot: bool = False
-    data: _Data = msgspec.field(default_factory=_Data)
 
 
 def simulator(pipe: Any) -> None:
@@ -56,19 +43,14 @@ def simulator(pipe: Any) -> None:
     listings = localise(universe(INSTRUMENTS, environment.today(), ["NSE", "NFO"]), adapter)
     exchange = Exchange(listings, environment.now)
     broker = SimulatedBroker(adapter.simulator, exchange, reactor, environment, rate=0.0, interval=0.001)
-    sent: dict[tuple[str, int], list[int]] = {}
-
-    def note(ticks: Any) -> None:
-        now = time.monotonic_ns()
-        for tick in ticks:
-            sent.setdefault((tick.instrument.symbol, tick.volume), []).append(now)
+    notes = journey.Notes()
 
     def close() -> None:
         broker.rate = 0.0
         reactor.callLater(0.5, finish)
 
     def finish() -> None:
-        pipe.send(sent)
+        pipe.send(notes.sent)
         reactor.stop()
 
     def obey() -> None:
@@ -79,23 +61,11 @@ def simulator(pipe: Any) -> None:
             pipe.recv()
             reactor.callFromThread(close)
 
-    broker.observers.append(note)
+    broker.observers.append(notes)
     broker.listen()
     pipe.send((broker.url, [listing.row for listing in listings], dict(broker.credentials)))
     reactor.callInThread(obey)
     reactor.run()
-
-
-def matched(
-    sent: Mapping[tuple[str, int], Sequence[int]], received: Iterable[tuple[str, int, int]]
-) -> list[float]:
-    """Latencies in ms of the messages that can be told apart: those whose symbol and volume were sent
-    once."""
-    return [
-        (at - sent[symbol, volume][0]) / 1e6
-        for symbol, volume, at in received
-        if len(sent.get((symbol, volume), ())) == 1
-    ]
 
 
 def measure(name: str, seconds: float, core: int, throttle: int | None) -> tuple[dict[str, Any], list[float]]:
@@ -140,11 +110,10 @@ def _run(
         sent = _told(pipe)
         receiver.settle(None)
         receiver.halt()
-        messages = list(_messages(receiver))
+        messages = list(journey.messages(receiver))
     took = (finish - start) / 1e9
-    counted = {key: times for key, times in sent.items() if all(start <= at < finish for at in times)}
     ticks = sum(start <= at < finish for times in sent.values() for at in times)
-    delays = matched(counted, messages)
+    delays = journey.matched(journey.within(sent, start, finish), messages)
     return {
         "scenario": name,
         "what": f"simulator to {CLIENTS} clients × {INSTRUMENTS} symbols, {RATE} ticks/s, throttle "
@@ -156,33 +125,8 @@ def _run(
         "cpu_seconds_per_million": used / received * 1e6 if received else None,
         **figures.latencies(delays),
         "conflated": max(0, ticks * CLIENTS - received),
-        "lost": _lost(sent, messages),
+        "lost": journey.lost(sent, messages),
         "setup_seconds": setup,
         "memory_after_mb": now,
         "memory_most_mb": most,
     }, delays
-
-
-def _messages(receiver: Receiver) -> Iterator[tuple[str, int, int]]:
-    """Symbol, volume and time of receipt of what the sampled client got."""
-    tools = library()
-    size = tools.receiver_recorded(receiver.handle)
-    kept = ctypes.string_at(tools.receiver_record(receiver.handle), size)
-    decode = msgspec.json.Decoder(_Message).decode
-    at = 0
-    while at < size:
-        received = int.from_bytes(kept[at : at + 8], "little")
-        length = int.from_bytes(kept[at + 8 : at + 12], "little")
-        at += 12 + length
-        message = decode(kept[at - length : at])
-        if message.type == "market_data" and not message.snapshot:
-            yield message.symbol, message.data.volume, received
-
-
-def _lost(sent: Mapping[tuple[str, int], Sequence[int]], messages: list[tuple[str, int, int]]) -> int:
-    """Symbols whose last volume the sampled client never saw: conflation keeps those."""
-    final: dict[str, int] = {}
-    for symbol, volume in sent:
-        final[symbol] = max(volume, final.get(symbol, -1))
-    seen = {symbol: volume for symbol, volume, _ in messages}
-    return sum(seen.get(symbol, -1) < volume for symbol, volume in final.items())

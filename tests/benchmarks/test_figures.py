@@ -82,6 +82,6 @@ def test_a_pause_counts_where_it_touches_the_time() -> None:
 
 
 def test_only_ticks_that_can_be_told_apart_have_a_latency() -> None:
-    matched = module("whole_way").matched
+    matched = module("journey").matched
     sent = {("A", 1): [1_000_000], ("A", 2): [2_000_000, 3_000_000]}
     assert matched(sent, [("A", 1, 3_000_000), ("A", 2, 4_000_000), ("B", 1, 5)]) == [2.0]
