@@ -185,6 +185,14 @@ class LastValues:
         self._asked: dict[tuple[str, Line], None] = {}
         self._call: IDelayedCall | None = None
 
+    def asked(self, feed: str, symbol: str, exchange: str) -> None:
+        """Part of `HoldObserver`."""
+        self._router.expect(feed, symbol, exchange)
+
+    def refused(self, feed: str, symbol: str, exchange: str) -> None:
+        """Part of `HoldObserver`."""
+        self._router.expect_no_more(feed, symbol, exchange)
+
     def held(self, gateway: str, hold: Hold) -> None:
         """Part of `HoldObserver`."""
         key = (hold.feed, hold.symbol, hold.exchange)

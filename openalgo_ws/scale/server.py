@@ -38,7 +38,16 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HoldObserver(Protocol):
-    """Told what gateways begin and cease to hold."""
+    """Told what gateways begin and cease to hold, and what they are about to.
+
+    `asked` and `refused` are called where ticks may come before the answer (`Demand.feed_of`).
+    """
+
+    def asked(self, feed: str, symbol: str, exchange: str) -> None:
+        """Somebody asks for something that would be granted under this tag."""
+
+    def refused(self, feed: str, symbol: str, exchange: str) -> None:
+        """What was asked for was denied."""
 
     def held(self, gateway: str, hold: Hold) -> None:
         """A gateway holds something that it did not hold before."""
@@ -48,6 +57,10 @@ class HoldObserver(Protocol):
 
 
 class _Nobody:
+    def asked(self, feed: str, symbol: str, exchange: str) -> None: ...
+
+    def refused(self, feed: str, symbol: str, exchange: str) -> None: ...
+
     def held(self, gateway: str, hold: Hold) -> None: ...
 
     def given_back(self, gateway: str, hold: Hold) -> None: ...
@@ -251,9 +264,17 @@ class DemandServer:
             channel.send(m.Answers(request.id, [_BUSY for _ in request.wants]))
             return
         channel.requests += 1
+        feed = self._demand.feed_of(request.user)
+        if feed is not None:
+            for want in request.wants:
+                self._observer.asked(feed, want.symbol, want.exchange)
 
         def answered(answers: list[Granted | Denied]) -> None:
             channel.requests -= 1
+            if feed is not None:
+                for want, answer in zip(request.wants, answers, strict=True):
+                    if isinstance(answer, Denied):
+                        self._observer.refused(feed, want.symbol, want.exchange)
             counted = [
                 self._granted(channel, peer, want, answer)
                 for want, answer in zip(request.wants, answers, strict=True)

@@ -89,6 +89,19 @@ def test_whoever_subscribed_before_them_is_told(both: Both) -> None:
     assert snapshots(writer) == [(1.0, True), (2.0, False)]
 
 
+def test_a_tick_that_overtakes_the_answer_is_kept_for_who_asked(both: Both) -> None:
+    both.values.asked("f", "SBIN", "NSE")
+    both.values.asked("f", "INFY", "NSE")
+    both.publish(1.0)
+    both.hold()
+    both.values.refused("f", "INFY", "NSE")
+    writer = both.worker.writer()
+    both.worker.hold(writer)
+    both.worker.router.flush_client(writer)
+    assert snapshots(writer) == [(1.0, True)]
+    assert [line.symbol for line in both.feed.router.lines()] == ["SBIN"]
+
+
 def test_nothing_is_told_where_something_newer_is_known(both: Both) -> None:
     writer = both.worker.writer()
     both.worker.hold(writer)
