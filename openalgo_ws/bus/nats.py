@@ -111,6 +111,9 @@ class NatsPublisher:
         self._count = 0
         self._others.clear()
         self._last.clear()
+        if self._requests is not None:
+            self._link.run(self._requests.unsubscribe)
+            self._requests = None
 
     def up(self) -> None:
         """The server is there (again). What was on its way when it went may be lost."""
@@ -122,6 +125,9 @@ class NatsPublisher:
                     self._wait(key, record)
         self._was_up = True
         self._start()
+
+    def down(self) -> None:
+        """Nothing to be done: what waits, waits on."""
 
     def _wait(self, key: _Key, record: TickRecord) -> None:
         records = self._waiting.get(key)
@@ -283,6 +289,9 @@ class NatsSubscriber:
         """The server is there (again). What came meanwhile has been missed."""
         self._asking = [key for key in self._subjects.values() if key is not None]
         self._start()
+
+    def down(self) -> None:
+        """Nothing to be done: the client subscribes again by itself."""
 
     def close(self) -> None:
         """Stop receiving. Harmless when closed already."""

@@ -29,6 +29,9 @@ class LinkEnd(Protocol):
     def up(self) -> None:
         """The server is reached, for the first time or again."""
 
+    def down(self) -> None:
+        """It is not reached any more: what was on its way, either way, may be lost."""
+
     def close(self) -> None:
         """Harmless when closed already."""
 
@@ -147,6 +150,8 @@ class NatsLink:
         if not self._stopped:
             self._complained = True
             self.log.warn("the connection to NATS is lost, trying again")
+            for end in list(self._ends):
+                end.down()
 
     async def _error(self, error: Exception) -> None:
         # Its text may hold the server's address, and with it a password.

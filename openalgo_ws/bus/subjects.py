@@ -6,6 +6,9 @@
 | ``oa.f.<exchange>.<symbol>.<mode>`` | a tick of an untagged publisher, as it came |
 | ``oa.x.<topic>`` | any other message of the platform: orders, invalidations |
 | ``oa.s`` | asks publishers for the last ticks of some instruments |
+| ``oa.d.feeds`` | from gateways to the feed process that leads, see `openalgo_ws.scale.nats_demand` |
+| ``oa.d.g.<channel>`` | its answers to one gateway |
+| ``oa.d.here`` | a feed process begins to lead |
 
 A token must not be empty nor hold dots, spaces or wildcards (NATS' subject rules), so what is not a
 letter, a digit, ``-`` or ``_`` is written as ``=`` and two hexadecimal digits for each byte of its UTF-8.
@@ -20,7 +23,10 @@ from openalgo_ws.bus.topics import parse_market_topic
 from openalgo_ws.tick import Mode
 
 __all__ = [
+    "DEMAND",
     "EVERYTHING",
+    "GATEWAYS",
+    "LEADER",
     "OTHERS",
     "SNAPSHOTS",
     "BadSubject",
@@ -37,6 +43,12 @@ SNAPSHOTS = "oa.s"
 OTHERS = "oa.x.>"
 #: What a subscriber to everything takes.
 EVERYTHING = ("oa.t.>", "oa.f.>", OTHERS)
+
+#: The demand protocol: to the feed process that leads, to gateways (each channel a token), and that a
+#: feed process has begun to lead.
+DEMAND = "oa.d.feeds"
+GATEWAYS = "oa.d.g."
+LEADER = "oa.d.here"
 
 _SPECIAL = re.compile(rb"[^A-Za-z0-9_-]")
 _WRITTEN = re.compile(rb"=([0-9a-f]{2})")

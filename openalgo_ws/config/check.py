@@ -22,6 +22,7 @@ def check(settings: Settings) -> None:
     if slots & (slots - 1):
         raise SettingsError("DISRUPTOR_BUFFER_SIZE", str(slots), "allowed is a power of two")
     _check_status(settings)
+    _check_role(settings)
     if settings.workers > 1:
         for endpoint in settings.endpoints():
             if endpoint_parts(endpoint)[0] not in ("tcp", "tcp6", "ssl"):
@@ -40,6 +41,22 @@ def check(settings: Settings) -> None:
             raise SettingsError(
                 where, value, "with AUTH_REQUIRED=false only loopback is allowed, such as 127.0.0.1"
             )
+
+
+def _check_role(settings: Settings) -> None:
+    if settings.chosen_bus() != "nats":
+        if settings.role != "all":
+            raise SettingsError("WS_ROLE", settings.role, "needs NATS: WS_BUS=nats://HOST:PORT")
+        if settings.nats_credentials is not None:
+            raise SettingsError("WS_NATS_CREDENTIALS", None, "needs NATS: WS_BUS=nats://HOST:PORT")
+        return
+    if settings.role == "all":
+        raise SettingsError("WS_BUS", None, "with NATS WS_ROLE must be feeds or gateway")
+    for variable, count in (("WS_WORKERS", settings.workers), ("WS_FEED_SHARDS", settings.feed_shards)):
+        if count > 1:
+            raise SettingsError(variable, str(count), "with NATS each process is started by itself")
+    if settings.demo:
+        raise SettingsError("WS_BUS", None, "the demo is one process, without NATS")
 
 
 def _check_status(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from openalgo_ws.config.secret import Secret, masked_url
 
 __all__ = [
+    "BusText",
     "Choice",
     "Clock",
     "DatabaseUrl",
@@ -172,6 +173,33 @@ class Choice(Kind[str]):
         if self.synonym is not None and self.synonym[0] in text:
             return self.synonym[1]
         raise ValueError(text)
+
+
+@dataclass(frozen=True)
+class BusText(Kind["str | tuple[Secret, ...]"]):
+    """One of some words, or the URLs of NATS servers, which may hold a password and are shown without."""
+
+    words: tuple[str, ...]
+    schemes: tuple[str, ...] = ("nats", "tls")
+    secret: bool = True
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        return "|".join((*self.words, "nats://HOST:PORT,…"))
+
+    @property
+    def allowed(self) -> str:
+        schemes = " or ".join(f"{scheme}://" for scheme in self.schemes)
+        return f"one of {', '.join(self.words)}, or URLs that begin with {schemes}, separated by commas"
+
+    def parse(self, text: str, directory: Path) -> str | tuple[Secret, ...]:
+        if "://" not in text:
+            return Choice(self.words).parse(text, directory)
+        url = Url(self.schemes)
+        return tuple(Secret(url.parse(part.strip(), directory)) for part in text.split(","))
+
+    def show(self, value: str | tuple[Secret, ...]) -> str:
+        return value if isinstance(value, str) else ",".join(masked_url(one.reveal()) for one in value)
 
 
 def expanded(text: str) -> Path:

@@ -17,6 +17,7 @@ from openalgo_ws.config.alerts import DEFAULT_ALERTS, AlertRule, AlertText, Secr
 from openalgo_ws.config.declare import Declaration, declarations_of, setting
 from openalgo_ws.config.errors import SettingsError
 from openalgo_ws.config.kinds import (
+    BusText,
     Choice,
     Clock,
     DatabaseUrl,
@@ -389,14 +390,30 @@ class Settings:
         default_text="none",
     )
 
-    bus: str | None = setting(
+    bus: str | tuple[Secret, ...] | None = setting(
         "WS_BUS",
-        Choice(("zmq", "shm")),
+        BusText(("zmq", "shm")),
         None,
         _BUS,
-        "How ticks of our own feeds travel to the gateway: by ZeroMQ, or through shared memory. Publishers "
-        "outside always come by ZeroMQ.",
+        "How ticks of our own feeds travel to the gateway: by ZeroMQ, through shared memory, or between "
+        "machines through NATS servers (docs/scaling.md). Publishers outside always come by ZeroMQ.",
         default_text="zmq; shm with DISRUPTOR_HIGH_PERFORMANCE",
+    )
+    role: str = setting(
+        "WS_ROLE",
+        Choice(("all", "feeds", "gateway")),
+        "all",
+        _BUS,
+        "What this process does: everything, or with NATS either the brokers or the clients. Of several "
+        "processes with the feeds one serves at a time, another takes over when it dies.",
+    )
+    nats_credentials: Path | None = setting(
+        "WS_NATS_CREDENTIALS",
+        File(),
+        None,
+        _BUS,
+        "File of credentials for the NATS servers (a .creds file).",
+        default_text="none",
     )
     disruptor_high_performance: bool = setting(
         "DISRUPTOR_HIGH_PERFORMANCE", Flag(), False, _BUS, "Another name of WS_BUS=shm; WS_BUS wins."
@@ -531,8 +548,14 @@ class Settings:
         return f"<Settings {', '.join(changed)}>"
 
     def chosen_bus(self) -> str:
-        """``zmq`` or ``shm``."""
+        """``zmq``, ``shm`` or ``nats``."""
+        if isinstance(self.bus, tuple):
+            return "nats"
         return self.bus or ("shm" if self.disruptor_high_performance else "zmq")
+
+    def nats_servers(self) -> list[str]:
+        """The URLs of the NATS servers, secrets included; none without NATS."""
+        return [url.reveal() for url in self.bus] if isinstance(self.bus, tuple) else []
 
     def pepper(self) -> str:
         """The pepper; SettingsError where there is none, for it has no safe default."""

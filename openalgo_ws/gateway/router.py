@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -28,7 +28,7 @@ from openalgo_ws.gateway.ticks import RoutedTick, read_foreign
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
 
-__all__ = ["BusStats", "Router"]
+__all__ = ["BusStats", "Interest", "Router"]
 
 #: A change of subscriptions is over when nothing changed for so long (seconds).
 _SETTLED = 0.5
@@ -43,6 +43,16 @@ _EXPECTED = 5.0
 _SLICE = 0.003
 #: Clients that are written to between two looks at the clock.
 _STEP = 16
+
+
+class Interest(Protocol):
+    """Told of which instruments anything is kept: `openalgo_ws.bus.nats.NatsSubscriber`."""
+
+    def want(self, feed: str, symbol: str, exchange: str) -> None:
+        """What comes of an instrument is of use from now on."""
+
+    def unwant(self, feed: str, symbol: str, exchange: str) -> None:
+        """It is not any more."""
 
 
 class BusStats:
@@ -88,6 +98,8 @@ class Router:
         self._control = control
         self._linger = linger
         self._mirror = mirror
+        #: Where the bus brings only what is wanted: set it before anything is.
+        self.interest: Interest | None = None
         self._clock = ThrottleClock(reactor, self.flush)
         self._own: dict[str, dict[tuple[str, str], Line]] = {}
         self._ids = Ids()
@@ -348,6 +360,8 @@ class Router:
             if feed == UNTAGGED:
                 for topic, mode in market_topics(exchange, symbol):
                     self._foreign[topic] = line.sources[mode]
+            if self.interest is not None:
+                self.interest.want(feed, symbol, exchange)
         self._idle.pop(line, None)
         return line
 
@@ -400,6 +414,8 @@ class Router:
         if line.feed == UNTAGGED:
             for topic, _ in market_topics(line.exchange, line.symbol):
                 del self._foreign[topic]
+        if self.interest is not None:
+            self.interest.unwant(line.feed, line.symbol, line.exchange)
 
     # Outboxes of one's own and shared ones.
 

@@ -128,6 +128,11 @@ class SymbolService(Service):
         """Tell this listener of every new master from now on."""
         self._listeners.append(listener)
 
+    def forget(self, listener: NewMaster) -> None:
+        """Tell it no more. Harmless if it was not told."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     async def index(self, broker: str) -> SymbolIndex:
         """The broker's master as it is now; an empty one if there is none (yet).
 
@@ -241,7 +246,7 @@ class SymbolService(Service):
         return True
 
     def _tell(self, broker: str, old: SymbolIndex, new: SymbolIndex) -> None:
-        for listener in self._listeners:
+        for listener in list(self._listeners):
             told = execute(listener, broker, old, new)
             told.addErrback(self._failed, "a listener to new instrument masters failed")
 

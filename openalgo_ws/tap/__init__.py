@@ -3,7 +3,7 @@
 `openalgo_ws.tap.feeds` composes what speaks to brokers, `openalgo_ws.tap.gateway` what speaks to
 clients; `openalgo_ws.tap.server` is the process that has both. With worker processes it has
 `openalgo_ws.tap.pool` besides, and they are `openalgo_ws.tap.worker`; further feed processes are
-`openalgo_ws.tap.shard`.
+`openalgo_ws.tap.shard`. With NATS `openalgo_ws.tap.nats` is a process of either side.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from openalgo_ws.feeds.environment import make_steady
 from openalgo_ws.log import LoggedService, numbered, observer_to, twistd_stream
 from openalgo_ws.options import Options
 from openalgo_ws.scale.control import read_boot
+from openalgo_ws.tap.nats import NatsServer
 from openalgo_ws.tap.server import Server, Start
 from openalgo_ws.tap.shard import ShardServer
 from openalgo_ws.tap.worker import WorkerServer
@@ -44,6 +45,8 @@ def makeService(options: Options) -> IService:
         observer = numbered(observer, boot.name)
         kind = WorkerServer if boot.shard is None else ShardServer
         server = kind(reactor, settings, boot)
+    elif settings.chosen_bus() == "nats":
+        server = NatsServer(reactor, settings)
     else:
         server = Server(reactor, settings, Start(options.arguments(), _relay(stream)))
     service = LoggedService(observer)

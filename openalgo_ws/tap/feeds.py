@@ -11,8 +11,8 @@ from twisted.internet.ssl import Certificate
 
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
-from openalgo_ws.bus.shm import ShmBus, ShmPublisher
-from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
+from openalgo_ws.bus.interface import Bus, BusPublisher
+from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
 from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.feeds.interfaces import FeedSettings
@@ -37,7 +37,7 @@ class OwnFeeds(msgspec.Struct, frozen=True):
     """Feeds of this process."""
 
     manager: FeedManager
-    publisher: Publisher | ShmPublisher
+    publisher: BusPublisher
     meter: Meter
     stale: StaleWatch
 
@@ -65,7 +65,7 @@ def feed_side(
     accounts: Accounts,
     symbols: SymbolService,
     registry: Registry,
-    bus: ZmqBus | ShmBus,
+    bus: ZmqBus | Bus,
     environment: SystemEnvironment,
     urls: Mapping[str, str],
 ) -> FeedSide:
@@ -105,7 +105,7 @@ def _own_feeds(
     accounts: Accounts,
     symbols: SymbolService,
     registry: Registry,
-    bus: ZmqBus | ShmBus,
+    bus: ZmqBus | Bus,
     environment: SystemEnvironment,
     urls: Mapping[str, str],
 ) -> OwnFeeds:

@@ -89,6 +89,8 @@ class Server(Service):
             stop("WS_WORKERS: inside another program there can be no worker processes")
         if settings.feed_shards > 1 and start is None:
             stop("WS_FEED_SHARDS: inside another program there can be no other feed processes")
+        if settings.chosen_bus() == "nats":
+            stop("WS_BUS: inside another program there is no NATS")
         try:
             self._endpoints = [endpoint(reactor, text) for text in settings.endpoints()]
             if not settings.demo:

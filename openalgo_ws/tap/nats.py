@@ -1,0 +1,192 @@
+"""One of several processes that meet on NATS, on one machine or many: for the feeds, or for clients.
+
+A gateway serves clients, and takes from NATS what they hold. A process for the feeds takes publishers
+outside in, and while it has the lease (`openalgo_ws.tap.leader`) it speaks to brokers; the others stand by.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from typing import Any
+
+import zmq
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
+from openalgo_ws.accounts.service import Accounts
+from openalgo_ws.bus.nats import NatsBus, NatsPublisher
+from openalgo_ws.bus.nats_link import NatsLink, WrongReactor
+from openalgo_ws.bus.zeromq import Message, ZmqBus
+from openalgo_ws.config import Settings, SettingsError
+from openalgo_ws.feeds.environment import SystemEnvironment
+from openalgo_ws.gateway.listen import EndpointError, endpoint
+from openalgo_ws.ops.supervisor import Supervised
+from openalgo_ws.options import stop
+from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
+from openalgo_ws.registry import Registry
+from openalgo_ws.scale.nats_demand import NatsDemandClient
+from openalgo_ws.scale.nats_lease import NatsLeaseStore
+from openalgo_ws.scale.remote import RemoteDemand
+from openalgo_ws.symbols.service import SymbolService
+from openalgo_ws.tap.feeds import FeedSide, feed_side, outside
+from openalgo_ws.tap.gateway import default_user, make_gateway
+from openalgo_ws.tap.leader import Leader
+
+__all__ = ["NatsServer"]
+
+#: The whole server is down within this time after SIGTERM (seconds).
+_SHUTDOWN = 4.5
+
+#: The lease of those who serve the feeds, and its time to live (seconds).
+_LEASE = "feeds"
+_TTL = 5.0
+
+
+@implementer(IService)
+class NatsServer(Service):
+    """All parts of one process, started in order and stopped in the opposite order."""
+
+    log = Logger()
+    name = "server"
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        self._reactor = reactor
+        self._settings = settings
+        self._registry = Registry()
+        self._environment = SystemEnvironment()
+        self._parts: list[Any] = []
+        self._leader: Leader | None = None
+        self._name = f"{socket.gethostname()}.{secrets.token_hex(4)}"
+        try:
+            texts = settings.endpoints() if settings.role == "gateway" else ()
+            self._endpoints = [endpoint(reactor, text) for text in texts]
+            salt = settings.fernet_salt
+            self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
+            self._database = Database(settings.database_url.reveal())
+            credentials = settings.nats_credentials
+            self._link = NatsLink(
+                reactor,
+                settings.nats_servers(),
+                name=self._name,
+                credentials=None if credentials is None else str(credentials),
+            )
+        except (SettingsError, EndpointError) as error:
+            stop(error)
+        except BadDatabaseUrl as error:
+            stop(f"DATABASE_URL: {error}")
+        except WrongReactor as error:
+            stop(f"WS_BUS: {error}")
+
+    def privilegedStartService(self) -> None:
+        """Open what may be refused: the database, the bus, the ports."""
+        raise_descriptor_limit()
+        settings = self._settings
+        try:
+            self._database.prepare()
+            self._build()
+        except DatabaseUnavailable as error:
+            stop(f"DATABASE_URL: {error}")
+        except zmq.ZMQError as error:
+            stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
+        except CannotListenError as error:
+            stop(f"can't listen on {error.interface or 'any'}:{error.port}: {error.socketError.strerror}")
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._database.start()
+        end_cleanly_on_signals(self._reactor)
+        for part in self._parts:
+            part.startService()
+        calm_collector()
+
+    def stopService(self) -> Deferred[None]:
+        """Say goodbye to clients, leave the brokers, close the rest: within 5 s."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        stopping = Deferred.fromCoroutine(self._stop())
+        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
+
+    async def _stop(self) -> None:
+        self._demand_client.close()
+        for part in reversed(self._parts):
+            await maybeDeferred(part.stopService)
+        await self._demand_client.sent()
+        self._outside.shutdown()
+        self._bus.shutdown()
+        await self._link.stop()
+        self._database.stop()
+
+    def _build(self) -> None:
+        settings, reactor = self._settings, self._reactor
+        self._accounts = Accounts(reactor, self._database, self._vault)
+        self._bus = NatsBus(self._link)
+        self._outside = ZmqBus(reactor)
+        demand = RemoteDemand(reactor, gateway=self._name, generation=secrets.token_hex(8))
+        self._demand_client = NatsDemandClient(self._link, demand)
+        self._gateway = make_gateway(
+            reactor,
+            settings,
+            endpoints=self._endpoints,
+            accounts=self._accounts,
+            registry=self._registry,
+            demand=demand,
+            environment=self._environment,
+            everybody=default_user(settings, self._database, self._vault),
+            invalidate=self._invalidate,
+        )
+        subscriber = self._bus.subscriber(self._gateway.receive, everything=False)
+        self._gateway.router.interest = subscriber
+        self._gateway.privilegedStartService()
+        self._parts = [self._accounts]
+        if settings.role == "feeds":
+            self._parts += self._feeds()
+        self._parts += [self._gateway, Supervised(reactor)]
+
+    def _feeds(self) -> list[Any]:
+        """What a process for the feeds has besides."""
+        symbols = SymbolService(self._reactor, self._database, self._registry.load)
+
+        def make(bus: NatsBus) -> FeedSide:
+            return feed_side(
+                self._reactor,
+                self._settings,
+                accounts=self._accounts,
+                symbols=symbols,
+                registry=self._registry,
+                bus=bus,
+                environment=self._environment,
+                urls=self._settings.feed_url,
+            )
+
+        def unmake(feeds: FeedSide) -> None:
+            if feeds.own is not None:
+                symbols.forget(feeds.own.manager.master_changed)
+
+        store = NatsLeaseStore(self._link, _LEASE, owner=self._name, ttl=_TTL)
+        self._leader = Leader(self._link, store, ttl=_TTL, make=make, unmake=unmake)
+        publisher = self._bus.publisher()
+        self._outside.subscriber(outside(self._settings), _Forward(publisher))
+        return [symbols, self._leader]
+
+    def _invalidate(self, user: str) -> None:
+        """A user's keys or credentials have changed. Every process hears of it through NATS."""
+        self._accounts.invalidate(user)
+        if self._leader is not None:
+            self._leader.credentials_changed(user)
+
+
+class _Forward:
+    """Passes on to NATS what publishers outside say."""
+
+    def __init__(self, publisher: NatsPublisher) -> None:
+        self._publisher = publisher
+
+    def __call__(self, messages: list[Message]) -> None:
+        for topic, payload in messages:
+            self._publisher.forward(topic, payload)

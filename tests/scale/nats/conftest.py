@@ -1,0 +1,137 @@
+"""Feeds and gateways in processes of their own, which meet on a NATS server, before a simulated broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import time
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from openalgo_ws.accounts.crypto import Vault
+from openalgo_ws.accounts.database import Database
+from openalgo_ws.accounts.store import add_user, login
+from openalgo_ws.registry import Registry
+from openalgo_ws.simulator.environment import SimulatedEnvironment
+from openalgo_ws.simulator.exchange import Exchange
+from openalgo_ws.simulator.server import SimulatedBroker
+from openalgo_ws.simulator.universe import localise, universe
+from openalgo_ws.symbols.store import replace
+from tests.scale.nats.holder import Holder
+from tests.support.nats_server import NATS_SERVER, NatsServer
+from tests.support.process import PEPPER, ServerProcess
+
+if NATS_SERVER is None:
+    collect_ignore_glob = ["test_*.py"]
+
+#: Bounds every wait here (seconds): a lease that has to run out, and starts of processes on a busy machine.
+PATIENCE = 60.0
+
+INSTRUMENTS = 40
+
+
+class Cluster:
+    """Several processes, as if each were a machine's. ``database`` is a URL."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        self.folder = folder
+        self.nats = NatsServer(folder / "nats")
+        self.processes: list[ServerProcess] = []
+        self.holders: list[Holder] = []
+        adapter = Registry().load("zerodha")
+        assert adapter.simulator is not None
+        environment = SimulatedEnvironment(reactor, start=time() - reactor.seconds())
+        listings = localise(universe(INSTRUMENTS, environment.today()), adapter)
+        self.exchange = Exchange(listings, environment.now)
+        self.broker = SimulatedBroker(adapter.simulator, self.exchange, reactor, environment, rate=500.0)
+        self.broker.listen()
+        self.instruments = list(self.exchange.instruments())
+        self._database = database
+        self.keys = self._fill(adapter, [listing.row for listing in listings])
+
+    def _fill(self, adapter: Any, rows: Any) -> dict[str, str]:
+        database, vault = Database(self._database), Vault(PEPPER)
+        database.prepare()
+
+        def fill(connection: Any) -> dict[str, str]:
+            replace(connection, "zerodha", rows)
+            keys = {name: add_user(connection, vault, name, "zerodha") for name in ("alice", "bob")}
+            for name in keys:
+                login(connection, vault, name, "zerodha", adapter.row_for(self.broker.credentials))
+            return keys
+
+        try:
+            return database.call(fill)
+        finally:
+            database.stop()
+
+    def start(self, role: str, *options: str, **environ: str) -> ServerProcess:
+        """A process, which may not be up yet."""
+        more = {
+            "WS_BUS": self.nats.url,
+            "WS_ROLE": role,
+            "DATABASE_URL": self._database,
+            "ZERODHA_FEED_URL": self.broker.url,
+            "WS_UNSUBSCRIBE_LINGER_SECONDS": "1",
+            **environ,
+        }
+        process = ServerProcess(self.folder, *options, **more)
+        process.command = [str(Path(sys.executable).parent / "twistd"), "--reactor=asyncio"]
+        process.spawn()
+        self.processes.append(process)
+        return process
+
+    def holder(self, user: str, *gateways: ServerProcess) -> Holder:
+        """A client of the first of these gateways that is there, which holds everything."""
+        symbols = [f"{one.exchange}:{one.symbol}" for one in self.instruments]
+        holder = Holder([gateway.url for gateway in gateways], self.keys[user], symbols)
+        self.holders.append(holder)
+        holder.start()
+        return holder
+
+    def prices(self) -> dict[str, float | None]:
+        """What the exchange says now."""
+        return {f"{one.exchange}:{one.symbol}": self.exchange.last(one).ltp for one in self.instruments}
+
+    async def settled(self, *holders: Holder) -> None:
+        """Stop the market, and wait until everybody has the last value of everything; then it goes on."""
+        rate, self.broker.rate = self.broker.rate, 0.0
+        prices = self.prices()
+        await until(lambda: all(holder.last == prices for holder in holders))
+        self.broker.rate = rate
+
+    async def said(self, process: ServerProcess, text: str) -> None:
+        """Wait until a process has logged this."""
+        await until(lambda: text in process.output())
+
+    def end(self) -> None:
+        for holder in self.holders:
+            holder.leave()
+        for process in self.processes:
+            process.kill()
+        pytest_twisted.blockon(Deferred.fromCoroutine(self.broker.stop()))
+        self.nats.kill()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Let the reactor go round until it is so."""
+    end = reactor.seconds() + PATIENCE
+    while not condition():
+        assert reactor.seconds() < end, "it did not come to that"
+        await deferLater(reactor, 0.02)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A NATS server, a broker, a database; no process yet. Shows what processes said if a test fails."""
+    made = Cluster(tmp_path, f"sqlite:///{tmp_path}/server.db")
+    yield made
+    made.end()
+    for process in made.processes:
+        sys.stdout.write(f"{process.environ['WS_ROLE']}:\n{process.output()}\n")
