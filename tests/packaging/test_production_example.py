@@ -134,7 +134,8 @@ def test_it_runs_shows_everything_live_and_leaves_nothing(example: Run, tmp_path
     # Itself, the broker, the feeds' process and two workers; multiprocessing has one more.
     assert len(one.members()) >= 5
 
-    one.process.send_signal(signal.SIGINT)
+    # As a terminal does at Ctrl-C: everybody gets it.
+    os.killpg(one.process.pid, signal.SIGINT)
     assert one.end() == 0, one.lines
     until(lambda: not one.members())
     assert list(tmp_path.iterdir()) == []
@@ -155,6 +156,15 @@ def test_it_ends_by_itself(example: Run, tmp_path: Path) -> None:
     one = example(WS_WORKERS="1")
     assert one.end() == 0, one.lines
     assert "processes: 1" in "".join(one.lines)
+    until(lambda: not one.members())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_ends_what_has_been_started(example: Run, tmp_path: Path) -> None:
+    one = example("--seconds=100")
+    one.wait_for("^server: ")
+    one.process.send_signal(signal.SIGTERM)
+    assert one.end() == 130, one.lines
     until(lambda: not one.members())
     assert list(tmp_path.iterdir()) == []
 
