@@ -102,8 +102,9 @@ class Lease:
                 self._gained()
 
     def _away(self, failure: Failure) -> None:
-        failure.trap(LeaseStoreAway)
-        if not self._complained:
+        if not failure.check(LeaseStoreAway):
+            self.log.failure("asking for the lease failed", failure)
+        elif not self._complained:
             self._complained = True
             self.log.warn("the lease can't be asked for: {why}", why=failure.getErrorMessage())
 

@@ -9,9 +9,11 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from openalgo_ws.bus.nats import NatsBus
 from openalgo_ws.bus.nats_link import NatsLink
+from openalgo_ws.process import stop_reactor
 from openalgo_ws.scale.lease import Lease, LeaseStore
 from openalgo_ws.scale.nats_demand import NatsDemandServer
 from openalgo_ws.scale.server import DemandServer
@@ -127,7 +129,13 @@ class Leader(Service):
 
     def _change(self) -> Deferred[None]:
         changing: Deferred[None] = self._changing.run(lambda: Deferred.fromCoroutine(self._follow()))
-        return changing.addErrback(lambda failure: self.log.failure("the feeds' side failed", failure))
+        return changing.addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self.log.failure("the feeds' side failed", failure)
+        if self.running:
+            # Another process shall serve.
+            stop_reactor(self._link.reactor)
 
     async def _follow(self) -> None:
         """Have a feed side if and only if this process leads."""

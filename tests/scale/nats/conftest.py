@@ -13,10 +13,12 @@ import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user, login
+from openalgo_ws.adapter import Order
 from openalgo_ws.registry import Registry
 from openalgo_ws.simulator.environment import SimulatedEnvironment
 from openalgo_ws.simulator.exchange import Exchange
@@ -106,9 +108,34 @@ class Cluster:
         await until(lambda: all(holder.last == prices for holder in holders))
         self.broker.rate = rate
 
-    async def said(self, process: ServerProcess, text: str) -> None:
-        """Wait until a process has logged this."""
-        await until(lambda: text in process.output())
+    def order(self, number: str) -> str:
+        """The broker tells all its accounts of an order; its number."""
+        one = self.instruments[0]
+        order = Order(
+            orderid=number,
+            symbol=one.symbol,
+            exchange=one.exchange,
+            action="BUY",
+            quantity=1,
+            price=100.0,
+            trigger_price=0.0,
+            pricetype="LIMIT",
+            product="MIS",
+            order_status="complete",
+            filled_quantity=1,
+            pending_quantity=0,
+            average_price=100.0,
+        )
+        self.broker.order(order, one.token)
+        return number
+
+    async def later(self, seconds: float) -> None:
+        """Let the market go on for a while."""
+        await deferLater(reactor, seconds)
+
+    async def stopped(self, process: ServerProcess) -> int:
+        """End a process in order, while the broker goes on; its exit code."""
+        return await deferToThread(process.stop)
 
     def end(self) -> None:
         for holder in self.holders:
