@@ -24,7 +24,7 @@ from openalgo_ws.feeds.pool import Bounds
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.partitioner import SymbolPartitioner
 from openalgo_ws.symbols.store import replace
-from tests.scale.clients import PATIENCE, alive, ask, entered, status, until
+from tests.scale.clients import PATIENCE, alive, ask, entered, on_both, status, until
 from tests.support.process import PEPPER, ServerProcess, free_port
 
 INSTRUMENTS = 300
@@ -79,14 +79,14 @@ def instruments(folder: Path) -> list[tuple[str, str]]:
     return [(row["symbol"], row["exchange"]) for row in json.loads((folder / "master.json").read_text())]
 
 
-def ticking(client: Any, names: set[tuple[str, str]]) -> None:
-    """Read until each of these has ticked."""
+def ticking(client: Any, names: set[tuple[str, str]], *, fresh: bool = False) -> None:
+    """Read until each of these has ticked; ``fresh``: a snapshot of what was there before doesn't count."""
     missing = set(names)
     deadline = time.monotonic() + PATIENCE
     while missing:
         assert time.monotonic() < deadline, sorted(missing)[:5]
         message = json.loads(client.recv(timeout=PATIENCE))
-        if message["type"] == "market_data":
+        if message["type"] == "market_data" and not (fresh and message.get("snapshot")):
             missing.discard((message["symbol"], message["exchange"]))
 
 
@@ -139,6 +139,41 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
     ask(client, action="unsubscribe_all")
     until(lambda: carried(server) == [] or sum(carried(server)) == 0)
     client.close()
+    pids = children(server)
+    assert server.stop() == 0
+    assert not any(alive(pid) for pid in pids)
+    assert not list((tmp_path / "private").iterdir())
+
+
+@pytest.mark.slow
+def test_ticks_of_every_shard_come_through_every_worker(
+    sharded: Start, keys: dict[str, str], tmp_path: Path
+) -> None:
+    server = sharded("--workers", "2", "--feed-shards", "2").start()
+    names = instruments(tmp_path)
+    partitioner = SymbolPartitioner(["feed-0", "feed-1"])
+    shares = Counter(partitioner.owner(*name) for name in names)
+    assert set(shares) == {"feed-0", "feed-1"}
+    clients = on_both(server, keys["alice"])
+    symbols = [{"symbol": symbol, "exchange": exchange} for symbol, exchange in names]
+    for client in clients:
+        assert ask(client, action="subscribe", symbols=symbols, mode="LTP")["status"] == "success"
+
+    # The broker is asked for each instrument once, by the shard that owns it, for the clients of both workers.
+    until(lambda: carried(server) == sorted(shares.values()))
+    for client in clients:
+        ticking(client, set(names), fresh=True)
+
+    # It is given back when the last client of the last worker has given it back.
+    first, *others = clients
+    for client in others:
+        client.close()
+    until(lambda: status(server)["clients"] == 1)
+    assert ask(first, action="ping")["status"] == "success"
+    ticking(first, set(names), fresh=True)
+    assert carried(server) == sorted(shares.values())
+    first.close()
+    until(lambda: sum(carried(server)) == 0)
     pids = children(server)
     assert server.stop() == 0
     assert not any(alive(pid) for pid in pids)
