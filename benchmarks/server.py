@@ -157,6 +157,11 @@ class Server:
         """CPU seconds so far, of all threads of all processes."""
         return sum(map(cpu_of, self.processes()))
 
+    def waited(self) -> float:
+        """Seconds so far that the main threads of its processes could have run, but had no core."""
+        texts = [Path(f"/proc/{pid}/schedstat").read_text() for pid in self.processes()]
+        return sum(int(text.split()[1]) for text in texts) / 1e9
+
     def forget_peak(self) -> None:
         """Begin anew to look for the most memory it has: a start takes more than it needs afterwards."""
         for pid in self.processes():

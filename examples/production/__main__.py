@@ -38,6 +38,7 @@ _COLUMNS = (
     ("p50 ms", "p50_ms", ".2f"),
     ("p99 ms", "p99_ms", ".2f"),
     ("cores", "cores_busy", ".2f"),
+    ("waiting", "waiting", ".2f"),
     ("MB", "memory_mb", ",.0f"),
 )
 

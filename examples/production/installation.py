@@ -58,13 +58,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Step:
-    """What was counted at one rate. Times are ns of the monotonic clock."""
+    """What was counted at one rate. Start and end are ns of the monotonic clock, what it used and waited for
+    seconds of all the server's processes."""
 
     rate: float
     start: int
     end: int
     deliveries: int
     cpu: float
+    waited: float
     memory: float
 
 
@@ -171,10 +173,23 @@ class Installation:
     def _step(self, rate: float, seconds: float) -> Step:
         self.broker.tell("rate", rate)
         time.sleep(min(WARM, seconds / 2))
-        before, cpu, start = self.receiver.messages(), self.server.cpu(), time.monotonic_ns()
+        server = self.server
+        before, cpu, waited, start = (
+            self.receiver.messages(),
+            server.cpu(),
+            server.waited(),
+            time.monotonic_ns(),
+        )
         time.sleep(seconds)
-        came, used, end = self.receiver.messages() - before, self.server.cpu() - cpu, time.monotonic_ns()
-        return Step(rate, start, end, came, used, self.server.memory()[0])
+        return Step(
+            rate=rate,
+            start=start,
+            end=time.monotonic_ns(),
+            deliveries=self.receiver.messages() - before,
+            cpu=server.cpu() - cpu,
+            waited=server.waited() - waited,
+            memory=server.memory()[0],
+        )
 
     def _row(self, step: Step, sent: journey.Sent, received: Sequence[journey.Received]) -> dict[str, Any]:
         took = (step.end - step.start) / 1e9
@@ -185,6 +200,7 @@ class Installation:
             "deliveries_per_second": step.deliveries / took,
             **figures.latencies(journey.matched(journey.within(sent, step.start, step.end), received)),
             "cores_busy": step.cpu / took,
+            "waiting": step.waited / took,
             "memory_mb": step.memory,
         }
 
