@@ -13,7 +13,7 @@ run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Feeds against brokers that misbehave: a table of faults and times to recover. Part of `make test`.
 faults: $(STAMP)

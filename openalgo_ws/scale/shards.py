@@ -7,7 +7,6 @@ bus, and the others publish into it. A shard that dies is replaced; what is held
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from openalgo_ws.ops.sources import Feeds
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.local import LocalDemandClient
 from openalgo_ws.scale.member import Stream
+from openalgo_ws.scale.private import private_folder
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.scale.sharded import ShardedDemand
 from openalgo_ws.scale.sharded_feeds import ShardedFeeds
@@ -95,7 +95,7 @@ class Shards:
         environ: Any,
         relay: Callable[[str], None],
     ) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="openalgo-ws-feeds-"))
+        self._folder = private_folder("openalgo-ws-feeds-")
         self.bus = f"ipc://{self._folder}/bus"
         self._remote = {
             shard: _ShardDemand(reactor, gateway="server", generation=generation) for shard in range(1, count)

@@ -6,9 +6,7 @@ import os
 import secrets
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -23,6 +21,7 @@ from openalgo_ws.ops.proxy_stats import Elsewhere
 from openalgo_ws.scale.fanout import Fanout, LastValues
 from openalgo_ws.scale.listening import bind
 from openalgo_ws.scale.local import LocalDemandServer
+from openalgo_ws.scale.private import private_folder
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.scale.server import DemandServer
 from openalgo_ws.scale.supervisor import Supervisor
@@ -50,7 +49,7 @@ class Pool:
             endpoint(reactor, text)
             self._sockets[text] = bind(text, settings.workers)
         # For this user alone.
-        self._folder = Path(tempfile.mkdtemp(prefix="openalgo-ws-"))
+        self._folder = private_folder("openalgo-ws-")
         self._fanout = Fanout(reactor)
         #: The demand of the gateway that serves the status page: that of one more worker.
         self.demand = RemoteDemand(reactor, gateway="here", generation=self._generation)

@@ -43,6 +43,7 @@ from openalgo_ws.process import (
 )
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.listening import CannotBind
+from openalgo_ws.scale.private import PathTooLong
 from openalgo_ws.scale.shards import Shards
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import INSIDE, FeedSide, feed_side, outside
@@ -115,7 +116,7 @@ class Server(Service):
             self._build()
         except DatabaseUnavailable as error:
             stop(f"DATABASE_URL: {error}")
-        except CannotBind as error:
+        except (CannotBind, PathTooLong) as error:
             stop(error)
         except zmq.ZMQError as error:
             stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,14 +33,19 @@ def keys(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[Start]:
+def private() -> Iterator[Path]:
+    """Where a server's temporary files go. Not in pytest's folder: its paths may be too long for sockets."""
+    with tempfile.TemporaryDirectory(prefix="ow-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def workers(tmp_path: Path, private: Path) -> Iterator[Start]:
     """Start a server with two workers and a status port; it is killed at the end if it still runs."""
     made: list[ServerProcess] = []
 
     def start(*options: str, **environ: str) -> ServerProcess:
-        folder = tmp_path / "private"
-        folder.mkdir(exist_ok=True)
-        more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(folder), **environ}
+        more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(private), **environ}
         made.append(ServerProcess(tmp_path, "--workers", "2", *options, **more))
         return made[-1].start()
 

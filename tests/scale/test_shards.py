@@ -59,14 +59,12 @@ def feed(tmp_path: Path, keys: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def sharded(tmp_path: Path, feed: str) -> Iterator[Start]:
+def sharded(tmp_path: Path, private: Path, feed: str) -> Iterator[Start]:
     """Start a server at that broker; killed at the end if it still runs."""
     made: list[ServerProcess] = []
 
     def start(*options: str) -> ServerProcess:
-        folder = tmp_path / "private"
-        folder.mkdir(exist_ok=True)
-        more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(folder), "ZERODHA_FEED_URL": feed}
+        more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(private), "ZERODHA_FEED_URL": feed}
         made.append(ServerProcess(tmp_path, *options, **more))
         return made[-1]
 
@@ -106,7 +104,7 @@ def carried(server: ServerProcess) -> list[int]:
 
 @pytest.mark.slow
 def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replaced(
-    sharded: Start, keys: dict[str, str], tmp_path: Path
+    private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
 ) -> None:
     server = sharded("--feed-shards", "3").start()
     names = instruments(tmp_path)
@@ -142,7 +140,7 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
     pids = children(server)
     assert server.stop() == 0
     assert not any(alive(pid) for pid in pids)
-    assert not list((tmp_path / "private").iterdir())
+    assert not list(private.iterdir())
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from tests.bus.contract.rigs import RIGS, Rig
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     """One bus of each kind."""
     rig = request.param(reactor, tmp_path)
+    pytest_twisted.blockon(Deferred.fromCoroutine(rig.open()))
     yield rig
     pytest_twisted.blockon(Deferred.fromCoroutine(rig.close()))
 

@@ -90,7 +90,7 @@ async def test_a_server_that_dies_costs_nothing_but_time(server: NatsServer, lin
     for symbol in symbols:
         numbers = [number for name, number in receiver.ticks("feed") if name == symbol]
         assert numbers == sorted(numbers)
-    assert publisher.backlog() == 0
+    await until(lambda: publisher.backlog() == 0)
 
 
 @pytest_twisted.ensureDeferred
