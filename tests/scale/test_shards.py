@@ -157,7 +157,7 @@ def test_ticks_of_every_shard_come_through_every_worker(
     for client in clients:
         assert ask(client, action="subscribe", symbols=symbols, mode="LTP")["status"] == "success"
 
-    # The broker is asked for each instrument once, by the shard that owns it, for the clients of both workers.
+    # The broker is asked for each instrument once, by the shard that owns it, for all clients.
     until(lambda: carried(server) == sorted(shares.values()))
     for client in clients:
         ticking(client, set(names), fresh=True)
