@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from nats.aio.client import Client
@@ -30,6 +30,7 @@ from openalgo_ws.bus.intake import Intake, Message, Receive
 from openalgo_ws.bus.nats_link import LinkEnd, NatsLink
 from openalgo_ws.bus.records import TickRecord, pack
 from openalgo_ws.bus.topics import parse_market_topic
+from openalgo_ws.tick import Mode
 
 __all__ = ["NatsBus", "NatsPublisher", "NatsSubscriber"]
 
@@ -48,6 +49,17 @@ _asked = msgspec.msgpack.Decoder(_Asked)
 _msgpack = msgspec.msgpack.Encoder()
 
 
+class _Outside(NamedTuple):
+    """A tick of an untagged publisher, which waits as a record does."""
+
+    mode: Mode
+    subject: str
+    payload: bytes
+
+
+_Tick = TickRecord | _Outside
+
+
 class NatsPublisher:
     """Publishes ticks and order updates; implements `openalgo_ws.bus.interface.BusPublisher`.
 
@@ -59,7 +71,7 @@ class NatsPublisher:
         self._link = link
         self._bound = bound
         self._most_updates = updates
-        self._waiting: dict[_Key, list[TickRecord]] = {}
+        self._waiting: dict[_Key, list[_Tick]] = {}
         self._count = 0
         self._others: deque[tuple[str, bytes]] = deque()
         self._last: OrderedDict[_Key, TickRecord] = OrderedDict()
@@ -89,11 +101,17 @@ class NatsPublisher:
         self.forward(f"{broker.upper()}_{user}_orders".encode(), msgspec.json.encode(update))
 
     def forward(self, topic: bytes, payload: bytes) -> None:
-        """Publish a message of the platform as it came."""
+        """Publish a message of the platform as it came. Ticks wait as our own do."""
         if self._closed:
             return
         self.published += 1
-        self._others.append((subjects.of_message(topic), payload))
+        subject = subjects.of_message(topic)
+        market = parse_market_topic(topic)
+        if market is not None:
+            key = (UNTAGGED, market.exchange, market.symbol)
+            self._wait(key, _Outside(market.mode, subject, payload))
+            return
+        self._others.append((subject, payload))
         if len(self._others) > self._most_updates:
             self._others.popleft()
             self.lost += 1
@@ -129,7 +147,7 @@ class NatsPublisher:
     def down(self) -> None:
         """Nothing to be done: what waits, waits on."""
 
-    def _wait(self, key: _Key, record: TickRecord) -> None:
+    def _wait(self, key: _Key, record: _Tick) -> None:
         records = self._waiting.get(key)
         if records is None:
             records = self._waiting[key] = []
@@ -169,9 +187,16 @@ class NatsPublisher:
         finally:
             self._pumping = False
 
-    async def _send(self, client: Client, key: _Key, records: list[TickRecord]) -> None:
-        self._count -= len(records)
+    async def _send(self, client: Client, key: _Key, ticks: list[_Tick]) -> None:
+        self._count -= len(ticks)
         feed, exchange, symbol = key
+        for one in ticks:
+            if isinstance(one, _Outside):
+                if len(one.payload) > client.max_payload:
+                    self.lost += 1
+                else:
+                    await client.publish(one.subject, one.payload)
+        records = [one for one in ticks if isinstance(one, TickRecord)]
         while records:
             mode = records[0].mode
             run = 1
@@ -210,9 +235,9 @@ class NatsPublisher:
                 self._wait(key, record)
 
 
-def _latest(records: list[TickRecord]) -> list[TickRecord]:
+def _latest(records: list[_Tick]) -> list[_Tick]:
     """The last of each mode, in order."""
-    found: dict[Any, TickRecord] = {}
+    found: dict[Mode, _Tick] = {}
     for record in records:
         found.pop(record.mode, None)
         found[record.mode] = record

@@ -62,7 +62,7 @@ class StatusPort(MultiService):
             return {**shown, "alerts": msgspec.to_builtins(watch.alerts.active())}
 
         async def config(request: Request) -> tuple[int, Any]:
-            port = sources.port()
+            port = sources.port() or settings.websocket_port
             secure = settings.endpoints()[0].startswith("ssl:")
             return 200, websocket_config(request, settings.websocket_url, port, secure)
 

@@ -32,6 +32,9 @@ def readiness(sources: Sources, due: Set[str] | None = None) -> dict[str, Any]:
             asleep = not live and tag not in due
             ok = ok and (live or asleep)
             feeds[tag] = "asleep" if asleep else status.state.value
+    if sources.served is not None:
+        served = sources.served()
+        return {"ok": ok and served, "feeds": feeds, "served": served}
     if sources.workers is None:
         return {"ok": ok, "feeds": feeds}
     workers = sources.workers.ready()

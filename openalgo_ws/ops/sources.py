@@ -10,13 +10,12 @@ import msgspec
 from openalgo_ws.bus.demand import Status
 from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger
 from openalgo_ws.gateway.service import Gateway
-from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.probe import FEED as PROBE
 from openalgo_ws.ops.probe import ProbeEar
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.reports import Reports
 
-__all__ = ["Backlog", "Feeds", "Intakes", "Link", "Sources", "Waiting", "Workers"]
+__all__ = ["Backlog", "Counts", "Feeds", "Intakes", "Link", "Sources", "Waiting", "Workers"]
 
 
 class Feeds(Protocol):
@@ -42,6 +41,18 @@ class Backlog(Protocol):
     def lost(self) -> int: ...
 
     def backlog(self) -> int: ...
+
+
+class Counts(Protocol):
+    """What the feeds publish: `openalgo_ws.ops.meter.Meter`."""
+
+    @property
+    def ticks(self) -> Mapping[str, list[int]]: ...
+
+    @property
+    def orders(self) -> int: ...
+
+    def published(self) -> dict[str, int]: ...
 
 
 class Waiting(Protocol):
@@ -126,7 +137,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a server. Without feeds of its own it has no `feeds`, `bus`, `meter` and `probe`.
     With worker processes `gateway` is the one that serves the status page alone.
 
-    ``due`` names the feeds of which something is held whose exchange trades now.
+    ``due`` names the feeds of which something is held whose exchange trades now. ``served`` tells, where
+    feeds are other processes' matter, whether one of these answers.
     """
 
     version: str
@@ -135,10 +147,11 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds | None = None
     bus: Backlog | None = None
     intake: Waiting | None = None
-    meter: Meter | None = None
+    meter: Counts | None = None
     probe: ProbeEar | None = None
     due: Callable[[], set[str]] = set
     workers: Workers | None = None
+    served: Callable[[], bool] | None = None
 
     def ticks(self) -> int:
         """Ticks that came over the bus, without the probe's."""
@@ -170,8 +183,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
             self.workers.notify(users, notice)
 
     def port(self) -> int:
-        """Where clients connect."""
-        return int(self.gateway.addresses()[0].port) if self.workers is None else self.workers.port
+        """Where clients connect; 0 where they don't connect to this process."""
+        if self.workers is not None:
+            return self.workers.port
+        return next((int(address.port) for address in self.gateway.addresses()), 0)
 
     def encoded(self) -> int:
         """Messages made of ticks, without the probe's."""

@@ -10,6 +10,7 @@ import secrets
 import socket
 from typing import Any
 
+import msgspec
 import zmq
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -17,6 +18,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from openalgo_ws import __version__
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.accounts.service import Accounts
@@ -26,6 +28,10 @@ from openalgo_ws.bus.zeromq import Message, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.gateway.listen import EndpointError, endpoint
+from openalgo_ws.ops.proxy_stats import ProxyStats, proxy_stats
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.service import StatusPort
+from openalgo_ws.ops.sources import Sources, Waiting
 from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import stop
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
@@ -34,9 +40,10 @@ from openalgo_ws.scale.nats_demand import NatsDemandClient
 from openalgo_ws.scale.nats_lease import NatsLeaseStore
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.symbols.service import SymbolService
-from openalgo_ws.tap.feeds import FeedSide, feed_side, outside
+from openalgo_ws.tap.feeds import FeedSide, OwnFeeds, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
 from openalgo_ws.tap.leader import Leader
+from openalgo_ws.tap.presently import Presently
 
 __all__ = ["NatsServer"]
 
@@ -146,7 +153,12 @@ class NatsServer(Service):
         self._parts = [self._accounts]
         if settings.role == "feeds":
             self._parts += self._feeds()
-        self._parts += [self._gateway, Supervised(reactor)]
+        self._parts.append(self._gateway)
+        if settings.status_port:
+            self._parts.append(self._status_port(demand, subscriber.intake))
+        if settings.proxy_stats_file is not None:
+            self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, self._proxy_stats))
+        self._parts.append(Supervised(reactor))
 
     def _feeds(self) -> list[Any]:
         """What a process for the feeds has besides."""
@@ -173,6 +185,38 @@ class NatsServer(Service):
         publisher = self._bus.publisher()
         self._outside.subscriber(outside(self._settings), _Forward(publisher))
         return [symbols, self._leader]
+
+    def _own(self) -> OwnFeeds | None:
+        """The feeds of this process, while it leads."""
+        feeds = None if self._leader is None else self._leader.feeds
+        return None if feeds is None else feeds.own
+
+    def _status_port(self, demand: RemoteDemand, intake: Waiting) -> StatusPort:
+        sources = Sources(
+            version=__version__,
+            gateway=self._gateway,
+            pulse=Pulse(self._reactor),
+            intake=intake,
+            served=lambda: demand.up,
+        )
+        if self._leader is not None:
+            feeds = Presently(self._own)
+            sources = msgspec.structs.replace(sources, feeds=feeds, bus=feeds, meter=feeds, due=feeds.due)
+        status = StatusPort(
+            self._reactor,
+            self._settings,
+            sources,
+            keys=self._accounts,
+            demand=demand,
+            now=self._environment.now,
+        )
+        status.privilegedStartService()  # type: ignore[no-untyped-call]
+        return status
+
+    def _proxy_stats(self) -> dict[str, Any]:
+        own = self._own()
+        reports = [] if own is None else own.manager.account_reports()
+        return proxy_stats(self._gateway.clients(), reports, self._environment.now())
 
     def _invalidate(self, user: str) -> None:
         """A user's keys or credentials have changed. Every process hears of it through NATS."""

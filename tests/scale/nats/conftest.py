@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import pytest_twisted
+from sqlalchemy import Connection
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -17,7 +18,7 @@ from twisted.internet.threads import deferToThread
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
-from openalgo_ws.accounts.store import add_user, login
+from openalgo_ws.accounts.store import add_user, login, replace_key
 from openalgo_ws.adapter import Order
 from openalgo_ws.registry import Registry
 from openalgo_ws.simulator.environment import SimulatedEnvironment
@@ -27,6 +28,7 @@ from openalgo_ws.simulator.universe import localise, universe
 from openalgo_ws.symbols.store import replace
 from tests.scale.nats.holder import Holder
 from tests.support.nats_server import NATS_SERVER, NatsServer
+from tests.support.postgres import POSTGRES, PostgresServer
 from tests.support.process import PEPPER, ServerProcess
 
 if NATS_SERVER is None:
@@ -37,6 +39,8 @@ PATIENCE = 60.0
 
 INSTRUMENTS = 40
 
+T = TypeVar("T")
+
 
 class Cluster:
     """Several processes, as if each were a machine's. ``database`` is a URL."""
@@ -46,7 +50,7 @@ class Cluster:
         self.nats = NatsServer(folder / "nats")
         self.processes: list[ServerProcess] = []
         self.holders: list[Holder] = []
-        adapter = Registry().load("zerodha")
+        adapter = self._adapter = Registry().load("zerodha")
         assert adapter.simulator is not None
         environment = SimulatedEnvironment(reactor, start=time() - reactor.seconds())
         listings = localise(universe(INSTRUMENTS, environment.today()), adapter)
@@ -55,21 +59,27 @@ class Cluster:
         self.broker.listen()
         self.instruments = list(self.exchange.instruments())
         self._database = database
-        self.keys = self._fill(adapter, [listing.row for listing in listings])
+        self._do(lambda connection: replace(connection, "zerodha", [listing.row for listing in listings]))
+        self.keys: dict[str, str] = {}
+        for name in ("alice", "bob"):
+            self.add(name)
 
-    def _fill(self, adapter: Any, rows: Any) -> dict[str, str]:
-        database, vault = Database(self._database), Vault(PEPPER)
+    def add(self, name: str) -> None:
+        """Add a user who is logged in at the broker."""
+        vault = Vault(PEPPER)
+        columns = self._adapter.row_for(self.broker.credentials)
+        self.keys[name] = self._do(lambda connection: add_user(connection, vault, name, "zerodha"))
+        self._do(lambda connection: login(connection, vault, name, "zerodha", columns))
+
+    def renew(self, name: str) -> None:
+        """Give a user another key: the old one is void."""
+        self.keys[name] = self._do(lambda connection: replace_key(connection, Vault(PEPPER), name))
+
+    def _do(self, change: Callable[[Connection], T]) -> T:
+        database = Database(self._database)
         database.prepare()
-
-        def fill(connection: Any) -> dict[str, str]:
-            replace(connection, "zerodha", rows)
-            keys = {name: add_user(connection, vault, name, "zerodha") for name in ("alice", "bob")}
-            for name in keys:
-                login(connection, vault, name, "zerodha", adapter.row_for(self.broker.credentials))
-            return keys
-
         try:
-            return database.call(fill)
+            return database.call(change)
         finally:
             database.stop()
 
@@ -154,10 +164,19 @@ async def until(condition: Callable[[], Any]) -> None:
         await deferLater(reactor, 0.02)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer | None]:
+    """A PostgreSQL server, if there is one to be had."""
+    server = None if POSTGRES is None else PostgresServer()
+    yield server
+    if server is not None:
+        server.stop()
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
+def cluster(tmp_path: Path, postgres: PostgresServer | None) -> Iterator[Cluster]:
     """A NATS server, a broker, a database; no process yet. Shows what processes said if a test fails."""
-    made = Cluster(tmp_path, f"sqlite:///{tmp_path}/server.db")
+    made = Cluster(tmp_path, f"sqlite:///{tmp_path}/server.db" if postgres is None else postgres.database())
     yield made
     made.end()
     for process in made.processes:

@@ -28,6 +28,8 @@ class Holder(threading.Thread):
         #: By ``EXCHANGE:SYMBOL``.
         self.last: dict[str, float] = {}
         self.orders: list[str] = []
+        #: How gateways closed its connections, where they did so in order.
+        self.codes: list[int] = []
         #: How often it has been connected, and whether it holds everything now.
         self.connections = 0
         self.complete = False
@@ -50,7 +52,13 @@ class Holder(threading.Thread):
             with connect(url, open_timeout=TIMEOUT) as client:
                 self.connections += 1
                 self._serve(client)
-        except (OSError, EOFError, ConnectionClosed, InvalidHandshake):
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None:
+                self.codes.append(closed.rcvd.code)
+                # A void key stays void.
+                if closed.rcvd.code == 4401:
+                    self._leaving.set()
+        except (OSError, EOFError, InvalidHandshake):
             # The gateway is not there, or not any more.
             pass
 

@@ -7,6 +7,7 @@ import pytest_twisted
 
 from tests.scale.nats.conftest import Cluster, until
 from tests.scale.nats.holder import Holder
+from tests.support.postgres import POSTGRES
 from tests.support.process import ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -114,6 +115,19 @@ async def test_the_nats_server_is_killed(cluster: Cluster, away: float) -> None:
     await machines.settled()
     await machines.ordered()
     assert {client.connections for client in machines.clients} == {1}
+
+
+@pytest.mark.skipif(POSTGRES is None, reason="there is no PostgreSQL")
+@pytest_twisted.ensureDeferred
+async def test_accounts_of_all_machines_are_in_one_postgresql(cluster: Cluster) -> None:
+    cluster.add("carol")
+    machines = await Machines(cluster).connect()
+    carols = [cluster.holder("carol", gateway) for gateway in machines.gateways]
+    await cluster.settled(*machines.clients, *carols)
+    # A key that is void is so everywhere.
+    cluster.renew("carol")
+    await until(lambda: all(client.codes == [4401] for client in carols))
+    assert [client.codes for client in machines.clients] == [[]] * 4
 
 
 @pytest_twisted.ensureDeferred
