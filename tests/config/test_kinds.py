@@ -24,6 +24,7 @@ SEEDS = st.sampled_from(
         "tcp:1",
         "::1/128",
         "ws://h:1/p?q",
+        "nats://u:p@h,tls://",
         "~nobody/x",
     ]
 )
@@ -51,6 +52,8 @@ def test_any_text_is_a_value_or_refused(declaration: Declaration, text: str) -> 
         ("trusted_proxies", "10.0.0.0/8,::1/128"),
         ("valid_brokers", "zerodha,fyers"),
         ("log_level", "DEBUG"),
+        ("bus", "shm"),
+        ("bus", "nats://a:4222,tls://b"),
     ],
 )
 def test_what_is_shown_is_read_again(attribute: str, text: str) -> None:

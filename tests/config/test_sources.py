@@ -133,12 +133,17 @@ def test_nothing_secret_is_in_the_repr() -> None:
         "ZERODHA_FEED_URL": "wss://u:hunter2@h/p?token=hunter2",
         "BROKER_API_KEY": "brokerkey1",
         "BROKER_API_SECRET": "admin-token-1234567",
+        "WS_BUS": "nats://u:hunter2@h:4222,tls://hunter2@i",
+        "WS_ROLE": "gateway",
     }
 
     settings = load({}, environ).settings
 
     for value in ("hunter2", PEPPER, "5a17", "brokerkey1", "admin-token"):
         assert value not in f"{settings!r} {settings} {settings.database_url} {settings.api_key_pepper:}"
+    assert "bus=nats://h:4222,tls://i" in repr(settings)
+    assert settings.nats_servers() == ["nats://u:hunter2@h:4222", "tls://hunter2@i"]
+    assert settings.chosen_bus() == "nats"
     assert settings.pepper() == PEPPER
     assert settings.broker_environment() == {
         "BROKER_API_KEY": "brokerkey1",
@@ -240,6 +245,13 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ({"AUTH_REQUIRED": "false", "WEBSOCKET_HOST": "10.0.0.1"}, "WEBSOCKET_HOST"),
         ({"WS_FEED_SHARDS": "2", "WS_DEMO": "true"}, "WS_FEED_SHARDS"),
         ({"WS_FEED_SHARDS": "2", "WS_FEEDS": "external"}, "WS_FEED_SHARDS"),
+        ({"WS_ROLE": "gateway"}, "WS_ROLE"),
+        ({"WS_ROLE": "feeds", "WS_BUS": "shm"}, "WS_ROLE"),
+        ({"WS_NATS_CREDENTIALS": __file__}, "WS_NATS_CREDENTIALS"),
+        ({"WS_BUS": "nats://h"}, "WS_BUS"),
+        ({"WS_BUS": "nats://h", "WS_ROLE": "feeds", "WS_FEED_SHARDS": "2"}, "WS_FEED_SHARDS"),
+        ({"WS_BUS": "nats://h", "WS_ROLE": "gateway", "WS_WORKERS": "2"}, "WS_WORKERS"),
+        ({"WS_BUS": "nats://h", "WS_ROLE": "gateway", "WS_DEMO": "true"}, "WS_BUS"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], name: str) -> None:

@@ -107,3 +107,48 @@ async def test_it_waits_for_a_server_that_is_not_there_yet(server: NatsServer) -
     server.start()
     await until(lambda: receiver.latest("feed") == {"SBIN": 1} and receiver.orders() == [1])
     await link.stop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_ticks_of_publishers_outside_are_conflated_while_the_server_is_away(
+    server: NatsServer, links: Links
+) -> None:
+    server.kill()
+    receiver = Receiver()
+    # On one link, so that it is subscribed before anything is sent.
+    bus = NatsBus(links(), bound=4)
+    bus.subscriber(receiver)
+    publisher = bus.publisher()
+    for number in range(100):
+        publisher.forward(b"NSE_SBIN_LTP", b'{"ltp":%d}' % number)
+        publisher.forward(b"NSE_SBIN_QUOTE", b'{"ltp":%d,"volume":1}' % number)
+        publisher.forward(b"NSE_INFY_LTP", b'{"ltp":%d}' % number)
+    publisher.publish_order("zerodha", "alice", {"n": 1})
+    assert publisher.backlog() < 10
+    assert publisher.conflated > 290
+    server.start()
+    await until(lambda: receiver.orders() == [1] and dict(receiver.messages).get(b"NSE_INFY_LTP"))
+    latest = dict(receiver.messages)
+    assert latest[b"NSE_SBIN_LTP"] == latest[b"NSE_INFY_LTP"] == b'{"ltp":99}'
+    assert latest[b"NSE_SBIN_QUOTE"] == b'{"ltp":99,"volume":1}'
+    assert publisher.lost == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_publisher_that_is_closed_answers_no_more(links: Links) -> None:
+    feeds, others, gateway = links(), links(), links()
+    receiver = Receiver()
+    old, new = NatsBus(feeds).publisher(), NatsBus(others).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver, everything=False)
+    await up(feeds, others, gateway)
+    subscriber.want("feed", "SBIN", "NSE")
+    old.publish("feed", tick("SBIN", 1))
+    await until(lambda: receiver.latest("feed") == {"SBIN": 1})
+    old.close()
+    old.publish("feed", tick("SBIN", 2))
+    new.publish("feed", tick("SBIN", 3))
+    await until(lambda: receiver.latest("feed") == {"SBIN": 3})
+    subscriber.up()
+    new.publish("feed", tick("SBIN", 4))
+    await until(lambda: receiver.latest("feed") == {"SBIN": 4})
+    assert {number for _, number in receiver.ticks("feed")} == {1, 3, 4}
