@@ -110,6 +110,12 @@ class RingBuffer:
         """How many slots have been written."""
         return self._position
 
+    @property
+    def readers(self) -> int:
+        """How many readers there are."""
+        self._refresh()
+        return len(self._readers)
+
     def publish(self, message: bytes) -> None:
         """Publish one message. ValueError if it is longer than `most_bytes`."""
         length = len(message)

@@ -164,7 +164,7 @@ class ShmSubscriber:
             reader.rejoin()
             self._dropped = False
             self._reactor.addReader(self)
-        messages = self._parse(reader.read(size)) if size else []
+        messages = self._read(reader, size) if size else []
         more = reader.lag() > 0
         if self.intake.take(messages, more):
             self._looking.start()
@@ -190,9 +190,10 @@ class ShmSubscriber:
             self._idle_since = now
         return bool(now - self._idle_since >= _YIELDS)
 
-    def _parse(self, found: list[bytes]) -> list[Message]:
+    def _read(self, reader: RingReader, most: int) -> list[Message]:
+        """What has come, at most so many."""
         messages = []
-        for data in found:
+        for data in reader.read(most):
             try:
                 messages.append(part(data))
             except ValueError:

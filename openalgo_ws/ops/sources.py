@@ -74,7 +74,7 @@ class Waiting(Protocol):
 
 
 class Link(Protocol):
-    """The way to a worker: `openalgo_ws.scale.fanout.WorkerLink`."""
+    """The way to a worker: `openalgo_ws.scale.links.WorkerLink`."""
 
     @property
     def dropped(self) -> int: ...

@@ -1,158 +1,46 @@
-"""From the feed process to its workers: everything that is on the bus, over one ZeroMQ pipe each.
-
-A worker that does not keep up is no other's business: what it has not taken waits for it alone, and
-beyond a mark only the latest value of each instrument does (`openalgo_ws.bus.intake`). Messages travel
-as they came, many in one.
-"""
+"""From the feed process to its workers: everything that is on the bus, and the last values."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import zmq
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from txzmq import ZmqFactory
 
 from openalgo_ws.bus.demand import Hold
-from openalgo_ws.bus.intake import Intake, Message, Receive
-from openalgo_ws.bus.records import (
-    LAST_VALUES,
-    TickRecord,
-    pack,
-    pack_messages,
-    topic_for,
-    unpack_messages,
-)
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqSocket
+from openalgo_ws.bus.intake import Message
+from openalgo_ws.bus.records import LAST_VALUES, TickRecord, pack, pack_messages, topic_for
 from openalgo_ws.gateway.line import Line
 from openalgo_ws.gateway.router import Router
 from openalgo_ws.gateway.ticks import ForeignTick, RoutedTick
+from openalgo_ws.scale.links import Ways, WorkerLink
 
-__all__ = ["Fanout", "LastValues", "WorkerBus", "WorkerLink"]
+__all__ = ["Fanout", "LastValues"]
 
-#: Packets (each some hundred messages) that may be on their way to a worker.
-_PACKETS = 64
-#: Seconds after which a pipe that was full is tried again; its descriptor usually tells first.
-_RETRY = 0.01
 #: Instruments whose last values are sent in one turn.
 _PORTION = 200
 
 
-class WorkerLink(ZmqSocket):
-    """The way to one worker. Begin with `attach`, end with `shutdown`."""
-
-    socketType = zmq.PUSH
-
-    def __init__(self, factory: ZmqFactory) -> None:
-        self._unsent: bytes | None = None
-        self._room: Deferred[None] | None = None
-        self.intake = Intake(self._pass_on, self._soon)
-        #: Messages that found no room at all: a worker that takes nothing is replaced before long.
-        self.dropped = 0
-        super().__init__(factory, _PACKETS)
-
-    def send(self, messages: list[Message]) -> None:
-        """Send messages, or keep them until there is room."""
-        if not self.intake.size:
-            self.dropped += len(messages)
-            return
-        if self.intake.take(messages, False):
-            self._soon()
-
-    def doRead(self) -> None:
-        """There is nothing to read, but the descriptor tells of room."""
-        if self.factory is None or not self._ready:
-            return
-        self.socket.getsockopt(zmq.EVENTS)
-        if self._unsent is not None:
-            self._turn()
-
-    def _pass_on(self, messages: list[Message]) -> Deferred[None] | None:
-        data = pack_messages(messages)
-        if self._sent(data):
-            return None
-        self._unsent = data
-        self._room = Deferred()
-        self._later(_RETRY, self._turn)
-        return self._room
-
-    def _soon(self) -> None:
-        if self.factory is not None:
-            self._later(0, self._turn)
-
-    def _turn(self) -> None:
-        """Send what found no room, or else what waits behind it. The one thing that the timer calls."""
-        if self._unsent is None or self._room is None:
-            if self.intake.take([], False):
-                self._soon()
-        elif self._sent(self._unsent):
-            room, self._room, self._unsent = self._room, None, None
-            room.callback(None)
-        else:
-            self._later(_RETRY, self._turn)
-
-    def _sent(self, data: bytes) -> bool:
-        try:
-            self.socket.send(data, zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        # Sending may consume the descriptor's edge: see libzmq's notes on ZMQ_FD.
-        self.socket.getsockopt(zmq.EVENTS)
-        return True
-
-
-class WorkerBus(ZmqSocket):
-    """The worker's end of a `WorkerLink`: hands what the feed process passes on to ``receive``."""
-
-    socketType = zmq.PULL
-
-    def __init__(self, factory: ZmqFactory, receive: Receive) -> None:
-        self.intake = Intake(receive, self._go_on)
-        super().__init__(factory, _PACKETS)
-
-    def doRead(self) -> None:
-        """Take what has arrived, at most a batch; the rest has its turn in the next iteration."""
-        if self.factory is None or not self._ready:
-            return
-        messages: list[Message] = []
-        more = True
-        try:
-            while len(messages) < self.intake.size:
-                messages += unpack_messages(self.socket.recv(zmq.NOBLOCK))
-        except zmq.Again:
-            # The edge-triggered descriptor will tell of the next packet.
-            more = False
-        if self.intake.take(messages, more):
-            self._later(0, self.doRead)
-
-    def _go_on(self) -> None:
-        if self.factory is not None:
-            self._later(0, self.doRead)
-
-
 class Fanout:
-    """The links to all workers, by name."""
+    """The links to all workers, by name; ``ways`` makes them."""
 
-    def __init__(self, reactor: Any) -> None:
-        self._factory = ZmqFactory()
-        self._factory.reactor = reactor
-        self._factory.lingerPeriod = 0
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
         self.links: dict[str, WorkerLink] = {}
 
+    def address(self, name: str) -> str:
+        """Where a worker is to look for its end."""
+        return self._ways.address(name)
+
     def add(self, name: str, address: str) -> None:
-        """A worker will connect to this address."""
-        link = WorkerLink(self._factory)
-        link.attach([BusEndpoint(address, bind=True)])
-        self.links[name] = link
+        """A worker will come to this address. RingError if there is no memory for its ring."""
+        self.links[name] = self._ways.link(address)
 
     def remove(self, name: str) -> None:
         """A worker is gone."""
         link = self.links.pop(name, None)
         if link is not None:
-            link.shutdown()
+            link.close()
 
     def receive(self, messages: Sequence[Message]) -> None:
         """Pass on what came from the bus."""
@@ -162,8 +50,9 @@ class Fanout:
 
     def shutdown(self) -> None:
         """End all links."""
-        self.links.clear()
-        self._factory.shutdown()
+        for name in list(self.links):
+            self.remove(name)
+        self._ways.close()
 
 
 class LastValues:

@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from openalgo_ws.bus.segment import RingError
 from openalgo_ws.ops.reports import Reports
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.workers import Launch, Worker
@@ -248,13 +249,15 @@ class Supervisor(Service):
         self._serial += 1
         name = f"{slot}.{self._serial}"
         address = self._address(name)
-        self._links.add(name, address)
         worker = Worker(self._reactor, self, slot, name)
         self._workers[name] = worker
         try:
+            self._links.add(name, address)
             self._launch(worker, address)
         except OSError as error:
             # No memory, no process, no descriptor to be had now.
+            self._reactor.callLater(0, worker.failed, error.strerror)
+        except RingError as error:
             self._reactor.callLater(0, worker.failed, error)
         return worker
 

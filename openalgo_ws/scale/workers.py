@@ -123,9 +123,9 @@ class Worker(ProcessProtocol):
         """Its process is gone, and everything it said has been read."""
         self._end("" if reason.check(ProcessDone) else str(reason.value))
 
-    def failed(self, error: OSError) -> None:
+    def failed(self, why: object) -> None:
         """There is no process: it could not be started."""
-        self._end(f"it could not be started: {error.strerror}")
+        self._end(f"it could not be started: {why}")
 
     def _end(self, why: str) -> None:
         self._gone = True

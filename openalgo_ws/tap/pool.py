@@ -21,8 +21,10 @@ from openalgo_ws.ops.proxy_stats import Elsewhere
 from openalgo_ws.scale.fanout import Fanout, LastValues
 from openalgo_ws.scale.listening import bind
 from openalgo_ws.scale.local import LocalDemandServer
+from openalgo_ws.scale.pipes import Pipes
 from openalgo_ws.scale.private import private_folder
 from openalgo_ws.scale.remote import RemoteDemand
+from openalgo_ws.scale.rings import Rings
 from openalgo_ws.scale.server import DemandServer
 from openalgo_ws.scale.supervisor import Supervisor
 from openalgo_ws.scale.workers import Launcher
@@ -50,7 +52,10 @@ class Pool:
             self._sockets[text] = bind(text, settings.workers)
         # For this user alone.
         self._folder = private_folder("openalgo-ws-")
-        self._fanout = Fanout(reactor)
+        shared = settings.chosen_bus() == "shm"
+        self._fanout = Fanout(
+            Rings(reactor, slots=settings.disruptor_buffer_size) if shared else Pipes(reactor, self._folder)
+        )
         #: The demand of the gateway that serves the status page: that of one more worker.
         self.demand = RemoteDemand(reactor, gateway="here", generation=self._generation)
 
@@ -96,7 +101,7 @@ class Pool:
             self._settings.workers,
             launch=launch,
             links=self._fanout,
-            address=lambda name: f"ipc://{self._folder}/{name}",
+            address=self._fanout.address,
             began=serving,
             port=next(iter(self._sockets.values()))[0].getsockname()[1],
         )

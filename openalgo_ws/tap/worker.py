@@ -9,14 +9,12 @@ from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
-from txzmq import ZmqFactory
 from zope.interface import implementer
 
 from openalgo_ws import __version__
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.service import Accounts
-from openalgo_ws.bus.zeromq import BusEndpoint
 from openalgo_ws.config import Settings
 from openalgo_ws.demo import DEMO_PEPPER
 from openalgo_ws.feeds.environment import SystemEnvironment
@@ -26,11 +24,13 @@ from openalgo_ws.ops.sources import Sources
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.control import Boot
-from openalgo_ws.scale.fanout import WorkerBus
+from openalgo_ws.scale.links import WorkerBus
 from openalgo_ws.scale.listening import accept
 from openalgo_ws.scale.local import LocalDemandClient
 from openalgo_ws.scale.member import Member
+from openalgo_ws.scale.pipes import PipeBus
 from openalgo_ws.scale.remote import RemoteDemand
+from openalgo_ws.scale.rings import SCHEME, RingBus
 from openalgo_ws.tap.gateway import default_user, make_gateway
 
 __all__ = ["WorkerServer"]
@@ -57,9 +57,6 @@ class WorkerServer(Service):
             self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
             url = settings.database_url.reveal()
         self._database = Database(url)
-        self._zmq = ZmqFactory()
-        self._zmq.reactor = reactor
-        self._zmq.lingerPeriod = 0
         #: Slot → the ports that accept its connections.
         self._ports: dict[int, list[IListeningPort]] = {}
 
@@ -80,13 +77,14 @@ class WorkerServer(Service):
             invalidate=accounts.invalidate,
             mirror=True,
         )
-        bus = WorkerBus(self._zmq, self._gateway.receive)
-        bus.attach([BusEndpoint(boot.bus, bind=False)])
+        # As the feed process has made it: the settings may have changed since.
+        end = RingBus if boot.bus.startswith(SCHEME) else PipeBus
+        self._bus: WorkerBus = end(reactor, boot.bus, self._gateway.receive)
         pulse = Pulse(reactor)
         # Publishers outside send no probe.
         probe = ProbeEar(reactor, self._gateway.router) if settings.feeds == "own" else None
         sources = Sources(
-            version=__version__, gateway=self._gateway, pulse=pulse, intake=bus.intake, probe=probe
+            version=__version__, gateway=self._gateway, pulse=pulse, intake=self._bus.intake, probe=probe
         )
         self._member = Member(
             reactor, sources, listen=self._listen, drain=self._drain, orphaned=self._orphaned
@@ -115,7 +113,7 @@ class WorkerServer(Service):
         self._listen([])
         for part in reversed(self._parts):
             await maybeDeferred(part.stopService)
-        self._zmq.shutdown()
+        self._bus.close()
         self._database.stop()
 
     def _listen(self, slots: list[int]) -> Deferred[Any]:

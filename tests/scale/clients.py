@@ -13,6 +13,7 @@ import zmq
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
+from openalgo_ws.bus.segment import folder
 from tests.support.process import ServerProcess
 
 #: Bounds every wait here (seconds): a start of a process on a busy machine is the longest.
@@ -55,6 +56,13 @@ def status(server: ServerProcess, path: str = "/api/status") -> Any:
     except urllib.error.HTTPError as refusal:
         text = refusal.read().decode()
     return text if path == "/metrics" else json.loads(text)
+
+
+def rings(server: ServerProcess) -> list[str]:
+    """The workers that a server has rings in shared memory for."""
+    begin = f"openalgo-ws.{server.pid}."
+    names = (path.name for path in folder().glob(f"{begin}*"))
+    return sorted(name.removeprefix(begin) for name in names if not name.endswith((".bell", ".wake")))
 
 
 def pids(server: ServerProcess) -> list[int]:

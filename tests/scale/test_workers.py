@@ -16,13 +16,22 @@ from websockets.sync.client import connect
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import replace_key
+from openalgo_ws.bus.segment import folder
 from openalgo_ws.demo import DEMO_KEY
-from tests.scale.clients import Faithful, alive, ask, entered, on_both, pids, status, until
-from tests.support.process import PEPPER
+from tests.scale.clients import Faithful, alive, ask, entered, on_both, pids, rings, status, until
+from tests.support.process import PEPPER, ServerProcess
 
 pytestmark = pytest.mark.slow
 
 EXTERNAL = ("--feeds", "external")
+
+#: The ways from the feed process to its workers.
+both_ways = pytest.mark.parametrize("bus", ["zmq", "shm"])
+
+
+def ways(server: ServerProcess, bus: str) -> bool:
+    """Whether each worker has a ring, or none where they have pipes."""
+    return rings(server) == (sorted(status(server)["workers"]) if bus == "shm" else [])
 
 
 def next_of(client, kind: str) -> dict:
@@ -40,8 +49,9 @@ def close_code(client) -> int:
         return closed.rcvd.code
 
 
-def test_clients_of_all_workers_get_ticks(workers, keys, publisher) -> None:
-    server = workers(*EXTERNAL)
+@both_ways
+def test_clients_of_all_workers_get_ticks(workers, keys, publisher, bus) -> None:
+    server = workers(*EXTERNAL, "--bus", bus)
     clients = on_both(server, keys["alice"])
     first, *others = clients
     assert ask(first, action="subscribe", symbols=["NSE:SBIN"], mode="LTP")["status"] == "success"
@@ -88,6 +98,9 @@ def test_clients_of_all_workers_get_ticks(workers, keys, publisher) -> None:
     assert ask(bob, action="ping")["status"] == "success"
     for client in (*clients, bob):
         client.close()
+    assert ways(server, bus)
+    assert server.stop() == 0
+    assert not rings(server)
 
 
 def test_a_demo_with_workers(workers) -> None:
@@ -118,8 +131,9 @@ def test_a_demo_with_workers(workers) -> None:
     assert not list((Path(server.environ["TMPDIR"])).iterdir())
 
 
-def test_a_worker_is_killed_while_twenty_clients_hold_subscriptions(workers, keys, publisher) -> None:
-    server = workers(*EXTERNAL)
+@both_ways
+def test_a_worker_is_killed_while_twenty_clients_hold_subscriptions(workers, keys, publisher, bus) -> None:
+    server = workers(*EXTERNAL, "--bus", bus)
     symbols = [f"S{number}" for number in range(50)]
     clients = [Faithful(server, keys["alice"], [f"NSE:{one}" for one in symbols]) for _ in range(20)]
     for client in clients:
@@ -154,12 +168,14 @@ def test_a_worker_is_killed_while_twenty_clients_hold_subscriptions(workers, key
     assert other in pids(server)
     assert "openalgo_ws_worker_deaths_total 1.0" in status(server, "/metrics")
     until(lambda: status(server, "/readyz")["ok"])
+    assert ways(server, bus)
     for client in clients:
         client.leave()
 
 
-def test_all_workers_are_renewed_while_ticks_flow(workers, keys, publisher) -> None:
-    server = workers(*EXTERNAL)
+@both_ways
+def test_all_workers_are_renewed_while_ticks_flow(workers, keys, publisher, bus) -> None:
+    server = workers(*EXTERNAL, "--bus", bus)
     symbols = [f"S{number}" for number in range(10)]
     clients = [Faithful(server, keys["alice"], [f"NSE:{one}" for one in symbols]) for _ in range(8)]
     for client in clients:
@@ -193,6 +209,7 @@ def test_all_workers_are_renewed_while_ticks_flow(workers, keys, publisher) -> N
         assert set(client.codes) == {1001}
         client.leave()
     assert not any(alive(pid) for pid in old)
+    assert ways(server, bus)
     assert "openalgo_ws_worker_deaths_total 0.0" in status(server, "/metrics")
 
 
@@ -203,6 +220,19 @@ def test_workers_end_with_their_supervisor(workers, keys) -> None:
         server.kill()
         assert close_code(client) == 1001
     until(lambda: not any(alive(pid) for pid in running))
+
+
+def test_the_next_server_removes_the_rings_of_one_that_was_killed(workers, keys) -> None:
+    killed = workers(*EXTERNAL, "--bus", "shm")
+    running = until(lambda: pids(killed) if len(pids(killed)) == 2 else None)
+    killed.kill()
+    until(lambda: not any(alive(pid) for pid in running))
+    assert len(rings(killed)) == 2
+    server = workers(*EXTERNAL, "--bus", "shm")
+    until(lambda: ways(server, "shm"))
+    assert not list(folder().glob(f"openalgo-ws.{killed.pid}.*"))
+    assert server.stop() == 0
+    assert not list(folder().glob(f"openalgo-ws.{server.pid}.*"))
 
 
 def test_limits_hold_over_all_workers(workers, keys) -> None:
