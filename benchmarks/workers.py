@@ -1,6 +1,8 @@
 """Worker processes: how much one and two carry, and what a delivery costs in each.
 
-    python benchmarks/workers.py [--seconds 3]
+    python benchmarks/workers.py [--seconds 3] [--bus zmq shm]
+
+Two workers are measured with each way to them: ZeroMQ's pipes, and rings in shared memory.
 
 The load generator runs on the same cores as the server, so the rate is that of both together: with two
 cores a second worker has half a core left. What a delivery costs does not depend on that; it says what
@@ -23,7 +25,8 @@ from loadgen import OUTPUT, library
 from scenarios import FANOUT
 from server import Server, cpu_of
 
-WORKERS = (1, 2)
+WORKERS = 2
+WAYS = ("zmq", "shm")
 SCENARIOS = ("S1", "S2")
 
 #: Seconds that perf has to write what it has counted.
@@ -33,8 +36,9 @@ PATIENCE = 10.0
 class Watched(Server):
     """A server whose processes are counted one by one from the first call of `cpu` to the second."""
 
-    def __init__(self, workers: int) -> None:
-        super().__init__(None, {"WS_WORKERS": str(workers), "WS_MAX_CONNECTIONS": "20000"})
+    def __init__(self, workers: int, bus: str) -> None:
+        settings = {"WS_WORKERS": str(workers), "WS_BUS": bus, "WS_MAX_CONNECTIONS": "20000"}
+        super().__init__(None, settings)
         self.seconds: dict[int, float] = {}
         self.cycles: int | None = None
         self._before: dict[int, float] | None = None
@@ -78,9 +82,9 @@ def clock() -> float | None:
     return None
 
 
-def measure(name: str, workers: int, seconds: float) -> dict[str, Any]:
+def measure(name: str, workers: int, bus: str, seconds: float) -> dict[str, Any]:
     """One scenario with so many workers; 1 is one process that does everything."""
-    with Watched(workers) as server:
+    with Watched(workers, bus) as server:
         found, _ = load.run(name, FANOUT[name], server, seconds)
         million = found["server_cpu_seconds"] / found["cpu_seconds_per_million"]
         feed, *others = server.seconds.values()
@@ -91,6 +95,7 @@ def measure(name: str, workers: int, seconds: float) -> dict[str, Any]:
         return {
             "scenario": name,
             "workers": workers,
+            "bus": bus if workers > 1 else None,
             "deliveries_per_second": found["deliveries_per_second"],
             "ticks_per_second": found["ticks_per_second"],
             "cpu_seconds_per_million": found["cpu_seconds_per_million"],
@@ -110,6 +115,7 @@ def measure(name: str, workers: int, seconds: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each run")
+    parser.add_argument("--bus", nargs="+", choices=WAYS, default=WAYS, help="the ways to the workers")
     asked = parser.parse_args()
     library()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -118,9 +124,11 @@ def main() -> None:
     print(machine, flush=True)
     runs = []
     for name in SCENARIOS:
-        for workers in WORKERS:
-            found = measure(name, workers, asked.seconds)
+        for workers, bus in [(1, WAYS[0]), *((WORKERS, bus) for bus in asked.bus)]:
+            found = measure(name, workers, bus, asked.seconds)
             title = f"{name}: {FANOUT[name].text}, workers: {workers}"
+            if workers > 1:
+                title += f", bus: {bus}"
             print(figures.lines(title, {key: value for key, value in found.items() if key != "scenario"}))
             runs.append(found)
     OUTPUT.mkdir(parents=True, exist_ok=True)

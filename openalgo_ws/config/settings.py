@@ -395,8 +395,9 @@ class Settings:
         BusText(("zmq", "shm")),
         None,
         _BUS,
-        "How ticks of our own feeds travel to the gateway: by ZeroMQ, through shared memory, or between "
-        "machines through NATS servers (docs/scaling.md). Publishers outside always come by ZeroMQ.",
+        "How ticks of our own feeds travel to the gateway, and all ticks to worker processes: by ZeroMQ, "
+        "through shared memory, or between machines through NATS servers (docs/scaling.md). Publishers "
+        "outside always come by ZeroMQ.",
         default_text="zmq; shm with DISRUPTOR_HIGH_PERFORMANCE",
     )
     role: str = setting(
@@ -423,7 +424,8 @@ class Settings:
         Whole(1024, 16_777_216),
         65536,
         _BUS,
-        "Slots (256 bytes each) of the shared-memory bus, a power of two.",
+        "Slots (256 bytes each) of the shared-memory bus, and again of the way to each worker process; a "
+        "power of two.",
     )
     disruptor_wait_strategy: str = setting(
         "DISRUPTOR_WAIT_STRATEGY",
@@ -431,7 +433,8 @@ class Settings:
         "yielding",
         _BUS,
         "How readers of the shared-memory bus wait: asleep until they are woken (blocking); the same after "
-        "looking for a millisecond (yielding); looking all the time, which takes a core (busy_spin).",
+        "looking for a millisecond (yielding); looking all the time, which takes a core (busy_spin). Worker "
+        "processes always sleep.",
     )
 
     # -- users, keys and credentials -------------------------------------------------------------

@@ -10,6 +10,7 @@ from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTer
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from openalgo_ws.bus.segment import RingError
 from openalgo_ws.ops.reports import Report
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.supervisor import Supervisor
@@ -55,12 +56,15 @@ class FakeProcess:
 class FakeLinks:
     def __init__(self) -> None:
         self.links: dict[str, Any] = {}
+        self.fails = False
 
     def add(self, name: str, address: str) -> None:
+        if self.fails:
+            raise RingError("no memory for 1024 slots of 256 bytes")
         self.links[name] = address
 
     def remove(self, name: str) -> None:
-        del self.links[name]
+        self.links.pop(name, None)
 
 
 class Rig:
@@ -150,6 +154,20 @@ def test_a_worker_that_cannot_be_started_is_tried_again(rig: Rig) -> None:
     rig.clock.pump([5, 5])
     rig.ready()
     assert rig.supervisor.ready() == {"0": "ready", "1": "ready"}
+
+
+def test_a_worker_without_memory_for_its_ring_is_tried_again(rig: Rig) -> None:
+    rig.clock.advance(60)
+    rig.links.fails = True
+    rig.made[0].end()
+    rig.clock.pump([0, 0, 1])
+    assert len(rig.made) == 2
+    assert list(rig.links.links) == ["1.2"]
+    rig.links.fails = False
+    rig.clock.pump([5, 5])
+    rig.ready()
+    assert rig.supervisor.ready() == {"0": "ready", "1": "ready"}
+    assert sorted(rig.links.links) == sorted(process.worker.name for process in rig.made[1:])
 
 
 def test_one_after_the_other_is_renewed(rig: Rig) -> None:
