@@ -103,8 +103,9 @@ def test_clients_of_all_workers_get_ticks(workers, keys, publisher, bus) -> None
     assert not rings(server)
 
 
-def test_a_demo_with_workers(workers) -> None:
-    server = workers("--demo")
+@both_ways
+def test_a_demo_with_workers(workers, bus) -> None:
+    server = workers("--demo", "--bus", bus)
     server.wait_for("openalgo-ws is up")
     clients = on_both(server, DEMO_KEY)
     for client in clients:
@@ -129,6 +130,7 @@ def test_a_demo_with_workers(workers) -> None:
     assert time.monotonic() - begin < 5
     assert not any(alive(pid) for pid in workers_pids)
     assert not list((Path(server.environ["TMPDIR"])).iterdir())
+    assert not rings(server)
 
 
 @both_ways
