@@ -14,11 +14,11 @@ from typing import IO, Any
 from twisted.application.service import IService
 from twisted.logger import Logger
 
+from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import make_steady
 from openalgo_ws.log import LoggedService, numbered, observer_to, twistd_stream
-from openalgo_ws.options import Options
+from openalgo_ws.options import Options, stop
 from openalgo_ws.scale.control import read_boot
-from openalgo_ws.tap.nats import NatsServer
 from openalgo_ws.tap.server import Server, Start
 from openalgo_ws.tap.shard import ShardServer
 from openalgo_ws.tap.worker import WorkerServer
@@ -46,12 +46,23 @@ def makeService(options: Options) -> IService:
         kind = WorkerServer if boot.shard is None else ShardServer
         server = kind(reactor, settings, boot)
     elif settings.chosen_bus() == "nats":
-        server = NatsServer(reactor, settings)
+        server = _nats_server(reactor, settings)
     else:
         server = Server(reactor, settings, Start(options.arguments(), _relay(stream)))
     service = LoggedService(observer)
     server.setServiceParent(service)
     return service
+
+
+def _nats_server(reactor: Any, settings: Settings) -> IService:
+    try:
+        from openalgo_ws.tap.nats import NatsServer
+    except ModuleNotFoundError as error:
+        # nats-py comes with an extra.
+        if error.name is None or error.name.partition(".")[0] != "nats":
+            raise
+        stop("WS_BUS: NATS needs nats-py, which is not installed: pip install 'openalgo-ws[nats]'")
+    return NatsServer(reactor, settings)
 
 
 def _relay(stream: IO[str] | None) -> Callable[[str], None]:

@@ -16,10 +16,13 @@ from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.process import stop_reactor
 from openalgo_ws.scale.lease import Lease, LeaseStore
 from openalgo_ws.scale.nats_demand import NatsDemandServer
-from openalgo_ws.scale.server import DemandServer
+from openalgo_ws.scale.server import Bounds, DemandServer
 from openalgo_ws.tap.feeds import FeedSide
 
 __all__ = ["Leader"]
+
+#: Gateways that are served at a time.
+_GATEWAYS = 1024
 
 
 class _Term:
@@ -28,7 +31,12 @@ class _Term:
     def __init__(self, link: NatsLink, make: Callable[[NatsBus], FeedSide]) -> None:
         self._bus = NatsBus(link)
         self.feeds = make(self._bus)
-        server = DemandServer(link.reactor, self.feeds.demand, generation=secrets.token_hex(8))
+        server = DemandServer(
+            link.reactor,
+            self.feeds.demand,
+            generation=secrets.token_hex(8),
+            bounds=Bounds(channels=_GATEWAYS),
+        )
         self._demand = NatsDemandServer(link, server)
 
     def begin(self) -> None:

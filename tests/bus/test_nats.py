@@ -69,6 +69,24 @@ def test_another_reactor_is_refused_with_the_remedy() -> None:
         NatsLink(reactor, ["nats://127.0.0.1:1"])
 
 
+def test_without_its_client_everything_else_is_there_and_nats_is_refused() -> None:
+    program = """
+import sys
+sys.modules["nats"] = None
+from openalgo_ws.tap import Options, makeService
+options = Options({"API_KEY_PEPPER": "p" * 32})
+options.parseOptions(["--bus", "nats://h", "--role", "gateway"])
+makeService(options)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 1
+    said = (
+        "openalgo-ws: WS_BUS: NATS needs nats-py, which is not installed: pip install 'openalgo-ws[nats]'\n"
+    )
+    assert done.stderr == said
+
+
 @pytest.mark.skipif(NATS_SERVER is None, reason="there is no nats-server")
 def test_the_contract_and_what_nats_adds() -> None:
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.asyncio_reactor", "--reactor=asyncio"]
