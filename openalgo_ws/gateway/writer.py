@@ -30,7 +30,8 @@ class WriterOwner(Protocol):
         """More than the high-water mark waits for this client. Told once until it has drained."""
 
     def drained(self, writer: ClientWriter) -> None:
-        """All is sent, after an overflow."""
+        """All is sent that waited, whether it was too much or not: whoever still has something for this
+        client may go on."""
 
     def stalled(self, writer: ClientWriter) -> None:
         """The client has taken too little for too long."""
@@ -149,9 +150,10 @@ class ClientWriter:
         self.paused = False
         self._waiting = 0
         self._calm()
-        if self._overflowed:
-            self._overflowed = False
-            self._owner.drained(self)
+        self._overflowed = False
+        # Also where little waited: what was kept goes out in portions that are no overflow themselves,
+        # and a portion that the socket took in part must be followed by the next.
+        self._owner.drained(self)
 
     def stopProducing(self) -> None:
         """From the transport: the connection is going away."""
