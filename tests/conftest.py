@@ -10,6 +10,7 @@ its own business.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,10 @@ from twisted.logger import LogEvent, eventAsText, globalLogPublisher
 
 from openalgo_ws.adapter import Adapter, AuthRow
 from openalgo_ws.config import Secret
+
+# A job in the background of a shell ignores Ctrl-C, and so would the programs under test.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Shorter texts occur by chance.
 LEAST_CHARACTERS = 8

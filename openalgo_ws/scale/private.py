@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["PathTooLong", "private_folder"]
 
 #: What the path of a Unix socket may have (bytes), less what names it in the folder.
-_MOST = 107 - 27
+_MOST = 107 - 16
 
 
 class PathTooLong(Exception):

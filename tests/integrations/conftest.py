@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,8 +84,9 @@ class FlaskProcess:
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the program, and wait until nobody holds its output any more: its children are gone too."""
         self._process.send_signal(number)
+        until = time.monotonic() + TIMEOUT
         while self._next() is not None:
-            pass
+            assert time.monotonic() < until, f"it goes on; there were: {self.lines}"
         self._process.wait(TIMEOUT)
 
     def kill(self) -> None:
