@@ -75,7 +75,8 @@ def fence() -> None:
 
 def folder() -> Path:
     """Where segments are: memory where the system has such a folder."""
-    memory = Path("/dev/shm")
+    # Files in it are made with O_EXCL and for this user alone.
+    memory = Path("/dev/shm")  # nosec B108
     return memory if memory.is_dir() else Path(tempfile.gettempdir())
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -97,12 +98,19 @@ class Example:
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Iterator[Run]:
-    """Start it. Its temporary files are in ``tmp_path``."""
+def private() -> Iterator[Path]:
+    """Where its temporary files are. Not in pytest's folder: its paths may be too long for sockets."""
+    with tempfile.TemporaryDirectory(prefix="ow-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def example(private: Path) -> Iterator[Run]:
+    """Start it. Its temporary files are in ``private``."""
     made: list[Example] = []
 
     def start(*options: str, **environ: str) -> Example:
-        made.append(Example(tmp_path, *options, **environ))
+        made.append(Example(private, *options, **environ))
         return made[-1]
 
     yield start
@@ -121,7 +129,7 @@ def rows_of(lines: list[str]) -> list[dict[str, float]]:
     return [dict(zip(names, map(number, line.split()), strict=True)) for line in lines[title + 1 : title + 3]]
 
 
-def test_it_runs_shows_everything_live_and_leaves_nothing(example: Run, tmp_path: Path) -> None:
+def test_it_runs_shows_everything_live_and_leaves_nothing(example: Run, private: Path) -> None:
     one = example("--stay")
     one.wait_for("it goes on with 200 ticks/s until Ctrl-C")
     with urlopen(f"http://127.0.0.1:{one.status_port}/api/status", timeout=TIMEOUT) as answer:
@@ -138,7 +146,7 @@ def test_it_runs_shows_everything_live_and_leaves_nothing(example: Run, tmp_path
     os.killpg(one.process.pid, signal.SIGINT)
     assert one.end() == 0, one.lines
     until(lambda: not one.members())
-    assert list(tmp_path.iterdir()) == []
+    assert list(private.iterdir()) == []
 
     printed = "".join(one.lines)
     low, high = rows_of(one.lines)
@@ -152,21 +160,21 @@ def test_it_runs_shows_everything_live_and_leaves_nothing(example: Run, tmp_path
     assert "last values missing: 0" in printed
 
 
-def test_it_ends_by_itself(example: Run, tmp_path: Path) -> None:
+def test_it_ends_by_itself(example: Run, private: Path) -> None:
     one = example(WS_WORKERS="1")
     assert one.end() == 0, one.lines
     assert "processes: 1" in "".join(one.lines)
     until(lambda: not one.members())
-    assert list(tmp_path.iterdir()) == []
+    assert list(private.iterdir()) == []
 
 
-def test_sigterm_ends_what_has_been_started(example: Run, tmp_path: Path) -> None:
+def test_sigterm_ends_what_has_been_started(example: Run, private: Path) -> None:
     one = example("--seconds=100")
     one.wait_for("^server: ")
     one.process.send_signal(signal.SIGTERM)
     assert one.end() == 130, one.lines
     until(lambda: not one.members())
-    assert list(tmp_path.iterdir()) == []
+    assert list(private.iterdir()) == []
 
 
 def test_its_configuration_is_one(tmp_path: Path) -> None:

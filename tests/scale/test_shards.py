@@ -145,7 +145,7 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
 
 @pytest.mark.slow
 def test_ticks_of_every_shard_come_through_every_worker(
-    sharded: Start, keys: dict[str, str], tmp_path: Path
+    private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
 ) -> None:
     server = sharded("--workers", "2", "--feed-shards", "2").start()
     names = instruments(tmp_path)
@@ -175,7 +175,7 @@ def test_ticks_of_every_shard_come_through_every_worker(
     pids = children(server)
     assert server.stop() == 0
     assert not any(alive(pid) for pid in pids)
-    assert not list((tmp_path / "private").iterdir())
+    assert not list(private.iterdir())
 
 
 @pytest.mark.slow
