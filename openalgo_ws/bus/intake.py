@@ -45,8 +45,9 @@ _EACH = 256
 #: Messages to read where nothing says that there are many.
 _FEW = 256
 
-#: After so many full batches in a row the gateway does not keep up.
-_PATIENCE = 4
+#: After so many full batches in a row it is looked whether the gateway keeps up: conflating costs more than
+#: a short queue, and a source that is never empty may still have little waiting.
+_PATIENCE = 64
 
 
 class Intake:

@@ -57,7 +57,7 @@ class ZmqBus:
         *,
         batch: int = 256,
         mark: int = 4096,
-        high_water_mark: int = 20_000,
+        high_water_mark: int = 50_000,
     ) -> Subscriber:
         """A SUB socket for all topics; ``mark`` is `Intake`'s. zmq.ZMQError if an address can't be bound."""
         subscriber = Subscriber(self._factory, receive, batch, mark, high_water_mark)

@@ -164,10 +164,10 @@ def test_an_instrument_that_ticks_often_does_not_starve() -> None:
 def test_it_reads_more_the_longer_there_is_more_and_less_when_there_is_not() -> None:
     gateway = Gateway(batch=1024, most=8192, mark=10_000)
     sizes = []
-    for _ in range(10):
+    for _ in range(70):
         sizes.append(gateway.intake.size)
         gateway.intake.take([tick("SBIN", 1)], True)
-    assert sizes == [256, 512, 1024, 1024, 1024, 1024, 1024, 2048, 4096, 8192]
+    assert sizes == [256, 512] + [1024] * 65 + [2048, 4096, 8192]
     gateway.intake.take([], False)
     assert gateway.intake.size == 256
 
