@@ -13,7 +13,7 @@ import msgspec
 
 from openalgo_ws.bus.records import TickRecord, pack, topic_for
 
-__all__ = ["Conflator"]
+__all__ = ["ConflatingPublisher", "Conflator"]
 
 
 class Conflator:
@@ -159,3 +159,28 @@ class Conflator:
             if sent < len(keys):
                 return
         del self._waiting[feed]
+
+
+class ConflatingPublisher:
+    """What a publisher tells of its `Conflator`: the counters of `openalgo_ws.bus.interface.BusPublisher`."""
+
+    _queue: Conflator
+
+    @property
+    def published(self) -> int:
+        """Ticks and order updates published."""
+        return self._queue.published
+
+    @property
+    def conflated(self) -> int:
+        """Ticks that a newer one replaced while they waited for room."""
+        return self._queue.conflated
+
+    @property
+    def lost(self) -> int:
+        """Order updates that were dropped because too many waited, and what no message can hold."""
+        return self._queue.lost
+
+    def backlog(self) -> int:
+        """Ticks and order updates that wait for room."""
+        return self._queue.backlog()

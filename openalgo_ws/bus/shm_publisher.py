@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from openalgo_ws.bus.conflate import Conflator
+from openalgo_ws.bus.conflate import ConflatingPublisher, Conflator
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, tag_of, unpack
 from openalgo_ws.bus.ring import RingBuffer
 from openalgo_ws.bus.shm_message import Timer, join, part
@@ -21,7 +21,7 @@ _WATCH = 0.1
 
 
 @implementer(IReadDescriptor)
-class ShmPublisher:
+class ShmPublisher(ConflatingPublisher):
     """Publishes ticks and orders; implements `openalgo_ws.bus.interface.BusPublisher`."""
 
     log = Logger()
@@ -50,25 +50,6 @@ class ShmPublisher:
     def name(self) -> str:
         """The name of the ring, by which a `RingReader` finds it."""
         return self._ring.name
-
-    @property
-    def published(self) -> int:
-        """Ticks and order updates published."""
-        return self._queue.published
-
-    @property
-    def conflated(self) -> int:
-        """Ticks that a newer one replaced while they waited for room."""
-        return self._queue.conflated
-
-    @property
-    def lost(self) -> int:
-        """Order updates that were dropped because too many waited, and what is too long for the ring."""
-        return self._queue.lost
-
-    def backlog(self) -> int:
-        """Ticks and order updates that wait for room."""
-        return self._queue.backlog()
 
     def publish(self, feed: str, record: TickRecord) -> None:
         """Publish one tick with the others of this turn."""

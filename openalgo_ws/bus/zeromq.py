@@ -16,7 +16,7 @@ import zmq
 from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
-from openalgo_ws.bus.conflate import Conflator
+from openalgo_ws.bus.conflate import ConflatingPublisher, Conflator
 from openalgo_ws.bus.intake import Intake
 from openalgo_ws.bus.interface import Bus, Message, Receive
 from openalgo_ws.bus.records import TickRecord
@@ -247,7 +247,7 @@ class Subscriber(ZmqSocket):
             self._later(0, self.doRead)
 
 
-class Publisher(ZmqSocket):
+class Publisher(ConflatingPublisher, ZmqSocket):
     """Publishes ticks and orders; implements `openalgo_ws.bus.interface.BusPublisher`.
 
     Ticks published in one reactor turn travel as one message per feed. When a subscriber is too
@@ -261,21 +261,6 @@ class Publisher(ZmqSocket):
         self._queue = Conflator(self._sent, batch=batch, updates=high_water_mark)
         super().__init__(factory, high_water_mark)
         self.socket.setsockopt(zmq.XPUB_NODROP, 1)
-
-    @property
-    def published(self) -> int:
-        """Ticks and order updates published."""
-        return self._queue.published
-
-    @property
-    def conflated(self) -> int:
-        """Ticks that a newer one replaced while they waited for room."""
-        return self._queue.conflated
-
-    @property
-    def lost(self) -> int:
-        """Order updates that were dropped because too many waited."""
-        return self._queue.lost
 
     def publish(self, feed: str, record: TickRecord) -> None:
         """Publish one tick with the others of this turn."""
@@ -294,10 +279,6 @@ class Publisher(ZmqSocket):
         self.socket.getsockopt(zmq.EVENTS)
         if self._queue.stuck:
             self._flush()
-
-    def backlog(self) -> int:
-        """Ticks and order updates that wait for room."""
-        return self._queue.backlog()
 
     def shutdown(self) -> None:
         """Close the socket; what waits for room is given up."""
