@@ -94,6 +94,8 @@ class Gateway(Service):
             listening.addCallbacks(self._ports.append, failures.append)
             if failures:
                 failures[0].raiseException()
+        for port in self._ports:
+            self.factory.doorway.watch(port)
 
     def startService(self) -> None:
         """Begin."""

@@ -124,7 +124,10 @@ class WorkerServer(Service):
         for slot in slots:
             if slot not in self._ports:
                 mine = [listener for listener in self._boot.listeners if listener.slot == slot]
-                self._ports[slot] = accept(self._reactor, mine, self._gateway.factory)
+                factory = self._gateway.factory
+                self._ports[slot] = accept(self._reactor, mine, factory)
+                for port in self._ports[slot]:
+                    factory.doorway.watch(port)
         return DeferredList(closing)
 
     def _drain(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from itertools import pairwise
 
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 
 from openalgo_ws.gateway.doorway import Doorway
 from openalgo_ws.gateway.listen import endpoint
@@ -77,6 +78,27 @@ async def test_there_is_room_for_all_who_come_before_the_first_is_accepted() -> 
         for client in clients:
             client.close()
         await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_port_accepts_a_few_a_turn(serve) -> None:
+    server = serve()
+    clients = []
+    try:
+        # The reactor does not run here: nobody is accepted.
+        for _ in range(60):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", server.port))
+            clients.append(client)
+        there = [server.gateway.factory.countConnections]
+        while there[-1] < 60:
+            await deferLater(reactor, 0)
+            there.append(server.gateway.factory.countConnections)
+        assert max(later - earlier for earlier, later in pairwise(there)) == 8
+    finally:
+        for client in clients:
+            client.close()
 
 
 @pytest_twisted.ensureDeferred
