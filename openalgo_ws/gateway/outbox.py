@@ -69,15 +69,18 @@ class Outbox:
 
     def step(self, clients: int) -> int:
         """Write what is pending to so many clients at the most; how many messages that were."""
-        rest = self._rest
-        if not rest:
+        if not self._rest:
             self.seal()
+        rest = self._rest
         messages = 0
         while rest and clients:
             clients -= 1
             messages += self._messages
             # A client that overflows now leaves, if the outbox is shared; it has had its share.
             rest.pop().write(self._data)
+        if not rest:
+            # Its memory, still in the cache, is for the next outbox.
+            self._data = b""
         return messages
 
     def seal(self) -> bool:
