@@ -35,6 +35,44 @@ class TestValues:
             values.number(value)
 
     @pytest.mark.parametrize(
+        ("value", "price", "count"),
+        [
+            ("1573.15", 1573.15, 1573),
+            (" -4.9 ", -4.9, -4),
+            ("7.9999999999999999999", 8.0, 7),
+            ("9007199254740993.0", 9007199254740992.0, 9007199254740993),
+            (7, 7.0, 7),
+            (0.5, 0.5, 0),
+            # No exponent is beyond a float, but some are beyond a decimal.
+            ("0e99999999999999999999", 0.0, 0),
+            ("1e-99999999999999999999", 0.0, 0),
+            ("1e30", 1e30, None),
+        ],
+    )
+    def test_what_is_finite(self, value, price, count):
+        assert (values.finite(value), values.whole_part(value)) == (price, count)
+        assert type(values.finite(value)) is float
+
+    @pytest.mark.parametrize(
+        "value", ["", "NaN", "inf", "1e999", "1_000", "1,000", "12x", None, True, [], float("nan"), 10**400]
+    )
+    def test_what_is_not_finite_is_none(self, value):
+        assert values.finite(value) is None
+        assert values.whole_part(value) is None
+
+    def test_separators(self):
+        assert values.finite("1,234.5", ",") == 1234.5
+        assert values.whole_part("9,007,199,254,740,993", ",") == 9007199254740993
+        assert values.finite("1,000_0", ",") is None
+        assert values.finite("x,", ",") is None
+
+    @given(json_values, st.sampled_from(["", ","]))
+    def test_nothing_is_raised_by_what_is_lenient(self, value, separator):
+        result = values.finite(value, separator)
+        assert result is None or isfinite(result)
+        assert isinstance(values.whole_part(value, separator), int | None)
+
+    @pytest.mark.parametrize(
         ("value", "result"), [("75", 75), ("75.00", 75), (75.0, 75), (-3, -3), ("-3", -3)]
     )
     def test_whole_numbers(self, value, result):

@@ -79,7 +79,9 @@ class TestRequests:
 
 
 class TestNumbers:
-    @pytest.mark.parametrize("junk", [None, "", "x", "NaN", "Infinity", "1_0", True, [], {}, "1e999"])
+    @pytest.mark.parametrize(
+        "junk", [None, "", "x", "NaN", "Infinity", "1_0", True, [], {}, "1e999", 10**400]
+    )
     def test_what_is_not_available_leaves_the_memory_alone(self, junk):
         made = codec(BTC)
         entry = {"ohlc": [1, "2", 3, 4], "oi": ["5", 0], "pb": ["6", 7]}

@@ -56,7 +56,7 @@ numbers = st.integers().map(str) | st.decimals(places=3).map(str) | st.floats(wi
 values = st.one_of(
     numbers,
     numbers,
-    st.sampled_from(["0.00", "", " 1.5", "10:15:22", None, True, []]),
+    st.sampled_from(["0.00", "0e99999999999999999999", "", " 1.5", "10:15:22", None, True, []]),
     st.integers(),
     st.floats(),
 )

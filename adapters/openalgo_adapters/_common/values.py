@@ -1,18 +1,21 @@
 """Numbers and JSON out of text that can't be trusted.
 
-Everything here raises `BadValue` and nothing else, whatever it is given, so that a codec needs
-one ``except`` to turn bad input into a `Malformed` event, and a parser one to report a row.
+Whatever it is given, nothing here raises anything but `BadValue`, so that a codec needs one
+``except`` to turn bad input into a `Malformed` event, and a parser one to report a row. `finite` and
+`whole_part` raise nothing: they are for feeds that send changes, where what can't be read leaves
+what is remembered as it is.
 """
 
 from __future__ import annotations
 
-from math import isfinite
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 __all__ = [
     "BadValue",
+    "finite",
     "integer",
     "json_object",
     "json_value",
@@ -20,6 +23,7 @@ __all__ = [
     "maybe_number",
     "number",
     "text",
+    "whole_part",
 ]
 
 
@@ -27,18 +31,50 @@ class BadValue(ValueError):
     """A value is missing or isn't what it should be. The message never holds the value."""
 
 
-def number(value: object) -> float:
-    """A finite float from a JSON number or from text such as ``" 1573.15 "``."""
-    # bool is an int in Python and a mistake in a price.
-    if isinstance(value, (str, float, int)) and not isinstance(value, bool):
+def finite(value: object, separator: str = "") -> float | None:
+    """A finite float from a JSON number or from text; None for anything else.
+
+    ``separator`` may stand between the digits of a text.
+    """
+    if type(value) is str:
         try:
             result = float(value)
-        except (ValueError, OverflowError):
-            raise BadValue("not a number") from None
+        except ValueError:
+            return finite(value.replace(separator, "")) if separator and separator in value else None
         # float() also takes "1_000", which no broker writes on purpose.
-        if isfinite(result) and not (isinstance(value, str) and "_" in value):
-            return result
-    raise BadValue("not a number")
+        if "_" in value:
+            return None
+    # bool is an int in Python and a mistake in a price.
+    elif type(value) is float or type(value) is int:
+        try:
+            result = float(value)
+        except OverflowError:
+            return None
+    else:
+        return None
+    # Infinity and NaN have no difference of zero.
+    return result if result - result == 0.0 else None
+
+
+def whole_part(value: object, separator: str = "") -> int | None:
+    """The whole part of what is `finite`, exact beyond what a float holds; None beyond 63 bits."""
+    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
+        return int(value)
+    result = finite(value, separator)
+    if result is None or abs(result) >= 1 << 63:
+        return None
+    if type(value) is not str:
+        return int(result)
+    # A zero may have an exponent that is beyond Decimal.
+    return int(Decimal(value.strip().replace(separator, ""))) if abs(result) >= 1.0 else 0
+
+
+def number(value: object) -> float:
+    """A finite float from a JSON number or from text such as ``" 1573.15 "``."""
+    result = finite(value)
+    if result is None:
+        raise BadValue("not a number")
+    return result
 
 
 def integer(value: object) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Annotated, Any, Union
 
 import msgspec
 
 from openalgo_adapters._common.times import ist_ms
-from openalgo_adapters._common.values import BadValue
+from openalgo_adapters._common.values import BadValue, finite, whole_part
 
 __all__ = [
     "BOOK",
@@ -47,40 +46,8 @@ _WHOLE_TIME = re.compile(r"[0-9]{2}-[0-9]{2}-[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}
 _CLOCK_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])", re.ASCII)
 
 
-# Readers of values: None for what is no finite number, so that the memory stays as it is.
-
-
-def _price(value: object) -> float | None:
-    if type(value) is str:
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        if "_" in value:
-            return None
-    elif type(value) is float or type(value) is int:
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-    else:
-        return None
-    # Infinity and NaN have no difference of zero.
-    return number if number - number == 0.0 else None
-
-
-def _count(value: object) -> int | None:
-    """The whole part, exact beyond what a float holds; no wire carries more than 63 bits."""
-    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
-        return int(value)
-    number = _price(value)
-    if number is None or abs(number) >= 1 << 63:
-        return None
-    return int(Decimal(value.strip())) if isinstance(value, str) else int(number)
-
-
 def _feed_time(value: object) -> int | None:
-    seconds = _count(value)
+    seconds = whole_part(value)
     return None if seconds is None or abs(seconds) > 1 << 40 else seconds * 1000
 
 
@@ -110,22 +77,22 @@ _Read = Callable[[object], float | int | None]
 
 #: By name on the wire: place in the memory, how to read, and whether a zero may replace a value.
 _FIELDS: dict[str, tuple[int, _Read, bool]] = {
-    "lp": (0, _price, True),
+    "lp": (0, finite, True),
     # Some gateways send 0.00 for "unchanged" in these.
-    "o": (1, _price, False),
-    "h": (2, _price, False),
-    "l": (3, _price, False),
-    "c": (4, _price, False),
-    "v": (5, _count, True),
-    "ltq": (6, _count, True),
-    "ap": (7, _price, False),
-    "tbq": (8, _count, True),
-    "tsq": (9, _count, True),
+    "o": (1, finite, False),
+    "h": (2, finite, False),
+    "l": (3, finite, False),
+    "c": (4, finite, False),
+    "v": (5, whole_part, True),
+    "ltq": (6, whole_part, True),
+    "ap": (7, finite, False),
+    "tbq": (8, whole_part, True),
+    "tsq": (9, whole_part, True),
     # Never `toi`, the underlying's total. (conflict: the peer publishes that one.)
-    "oi": (10, _count, True),
+    "oi": (10, whole_part, True),
     # Not read: cp, ue, le and ord_msg. (single source each: Flattrade.)
-    "uc": (11, _price, True),
-    "lc": (12, _price, True),
+    "uc": (11, finite, True),
+    "lc": (12, finite, True),
     "ft": (STAMP, _feed_time, True),
     "ltt": (CLOCK, _trade_time, True),
 }
@@ -134,7 +101,7 @@ _BOOK_FIELDS = {
     **{
         f"{side}{what}{level + 1}": (start + 5 * part + level, read, True)
         for side, start in (("b", BUY), ("s", SELL))
-        for part, (what, read) in enumerate((("p", _price), ("q", _count), ("o", _count)))
+        for part, (what, read) in enumerate((("p", finite), ("q", whole_part), ("o", whole_part)))
         for level in range(5)
     },
 }
@@ -144,8 +111,8 @@ _KEPT = tuple(place for place, _, zero in _FIELDS.values() if not zero)
 
 # The bounds keep out NaN and infinity, and counts beyond which a float can't tell 7.999 from 8.
 _TYPES: Mapping[_Read, Any] = {
-    _price: Annotated[float, msgspec.Meta(gt=-1e300, lt=1e300)] | None,
-    _count: Annotated[int, msgspec.Meta(gt=-(1 << 40), lt=1 << 40)] | None,
+    finite: Annotated[float, msgspec.Meta(gt=-1e300, lt=1e300)] | None,
+    whole_part: Annotated[int, msgspec.Meta(gt=-(1 << 40), lt=1 << 40)] | None,
 }
 
 

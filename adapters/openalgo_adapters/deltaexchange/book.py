@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 from zlib import crc32
 
-from openalgo_adapters._common.values import BadValue, integer
-from openalgo_adapters.deltaexchange.values import amount
+from openalgo_adapters._common.values import BadValue, finite, integer
 from openalgo_ws.tick import Depth, Level
 
 __all__ = ["Book", "level_pairs"]
@@ -25,7 +24,7 @@ def level_pairs(side: object) -> list[tuple[float, float]]:
     for level in side:
         if type(level) is not list or len(level) != 2:
             raise BadValue("a level that is no pair")
-        price, size = amount(level[0]), amount(level[1])
+        price, size = finite(level[0]), finite(level[1])
         if price is None or size is None:
             raise BadValue("a level that is no pair of numbers")
         result.append((price, size))

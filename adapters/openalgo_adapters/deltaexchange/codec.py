@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from openalgo_adapters._common.values import BadValue
+from openalgo_adapters._common.values import BadValue, finite
 from openalgo_adapters.deltaexchange.book import Book, level_pairs
 from openalgo_adapters.deltaexchange.orders import order_updates
-from openalgo_adapters.deltaexchange.values import Measure, amount, milliseconds
+from openalgo_adapters.deltaexchange.values import Measure, milliseconds
 from openalgo_ws.adapter import (
     Alive,
     Cause,
@@ -216,12 +216,12 @@ class PublicCodec(FeedCodec):
         held = self._of(message.sy)
         if held is None:
             return []
-        price = amount(message.p)
+        price = finite(message.p)
         if price is None or price <= 0:
             return [Malformed("a trade without a price")]
         memory = held.memory
         memory[_LTP] = price
-        _take(memory, _LAST, amount(message.s))
+        _take(memory, _LAST, finite(message.s))
         _take(memory, _LTT, milliseconds(message.t))
         return [held.tick(message.ts)]
 
@@ -356,8 +356,8 @@ def _merge(memory: list[Any], entry: Mapping[str, Any], spot: object) -> bool:
     last = None
     if type(values) is list and len(values) == 4:
         for place, value in zip(_OHL, values, strict=False):
-            _take(memory, place, amount(value))
-        last = amount(values[3])
+            _take(memory, place, finite(value))
+        last = finite(values[3])
     # (conflict: the peer takes the mark price for the last one, and the last one for a close.)
     if last is not None and last > 0:
         memory[_LTP] = last
@@ -365,16 +365,16 @@ def _merge(memory: list[Any], entry: Mapping[str, Any], spot: object) -> bool:
         memory[_LTP] = _positive(entry.get("m")) or _positive(spot)
     values = entry.get("oi")
     if type(values) is list and values:
-        _take(memory, _OI, amount(values[0]))
+        _take(memory, _OI, finite(values[0]))
     values = entry.get("pb")
     if type(values) is list and len(values) == 2:
-        _take(memory, _LOWER, amount(values[0]))
-        _take(memory, _UPPER, amount(values[1]))
+        _take(memory, _LOWER, finite(values[0]))
+        _take(memory, _UPPER, finite(values[1]))
     return memory.count(None) < _FIELDS
 
 
 def _positive(value: object) -> Measure:
-    number = amount(value)
+    number = finite(value)
     return number if number is not None and number > 0 else None
 
 

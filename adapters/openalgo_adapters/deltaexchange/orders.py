@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from openalgo_adapters._common.orders import price
-from openalgo_adapters._common.values import BadValue, json_object, text
-from openalgo_adapters.deltaexchange.values import amount, whole
+from openalgo_adapters._common.values import BadValue, finite, json_object, text
+from openalgo_adapters.deltaexchange.values import whole
 from openalgo_ws.adapter import Event, Malformed, Order, OrderUpdate
 
 __all__ = ["order_updates"]
@@ -39,7 +39,7 @@ def _update(data: object) -> OrderUpdate:
     orderid = text(data.get("order_id")) or text(data.get("id"))
     if not orderid:
         raise BadValue("an order without its id")
-    size, unfilled = amount(data.get("size")) or 0.0, amount(data.get("unfilled_size")) or 0.0
+    size, unfilled = finite(data.get("size")) or 0.0, finite(data.get("unfilled_size")) or 0.0
     limit = price(data.get("limit_price"))
     order = Order(
         orderid=orderid,

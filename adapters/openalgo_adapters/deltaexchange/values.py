@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from openalgo_adapters._common.values import finite
 
-__all__ = ["Measure", "amount", "milliseconds", "whole"]
+__all__ = ["Measure", "milliseconds", "whole"]
 
 Measure = float | None
 
@@ -12,24 +12,9 @@ Measure = float | None
 _LATEST = 1e18
 
 
-def amount(value: object) -> Measure:
-    """A finite number; None for null, for empty text, and for anything else that is none."""
-    if type(value) is str:
-        try:
-            number = float(value)
-        except ValueError:
-            return None
-        # float() also takes "1_000".
-        return None if "_" in value or not isfinite(number) else number
-    if type(value) is float or type(value) is int:
-        number = float(value)
-        return number if isfinite(number) else None
-    return None
-
-
 def milliseconds(value: object) -> int | None:
     """Epoch milliseconds, truncated, of epoch microseconds."""
-    number = amount(value)
+    number = finite(value)
     return int(number) // 1000 if number is not None and 0 < number < _LATEST else None
 
 

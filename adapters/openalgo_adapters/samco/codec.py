@@ -24,7 +24,7 @@ import msgspec
 from msgspec import field
 
 from openalgo_adapters._common.times import IST, MONTHS
-from openalgo_adapters._common.values import BadValue
+from openalgo_adapters._common.values import BadValue, finite, whole_part
 from openalgo_ws.adapter import (
     Alive,
     Cause,
@@ -65,6 +65,8 @@ _LISTING = re.compile(r"-[0-9]{1,18}", re.ASCII)
 _QUOTE, _BOOK = "quote", "quote2"
 _KINDS = {"quote": _QUOTE, "quote2": _BOOK, "marketDepth": _BOOK}
 _LEVELS = 5
+#: Stands between the thousands of some numbers.
+_COMMA = ","
 
 
 class _Data(msgspec.Struct, gc=False):
@@ -342,67 +344,37 @@ def _unwrapped(response: Mapping[str, Any]) -> tuple[object, _Data]:
     return None, _Data()
 
 
-def _number(value: object) -> float | None:
-    """A finite number; None for everything else, which leaves what is remembered as it is."""
-    if type(value) is str:
-        try:
-            number = float(value)
-        except ValueError:
-            if "," not in value:
-                return None
-            return _number(value.replace(",", ""))
-        if "_" in value:
-            return None
-    elif type(value) is float or type(value) is int:
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-    else:
-        return None
-    # Infinity and NaN have no difference of zero.
-    return number if number - number == 0.0 else None
-
-
-def _count(value: object) -> int | None:
-    """The whole part, exact where it is written in digits; no wire carries more than 63 bits."""
-    if type(value) is str and len(value) < 19 and value.isdigit() and value.isascii():
-        return int(value)
-    number = _number(value)
-    return None if number is None or abs(number) >= 1 << 63 else int(number)
-
-
 def _merge_quote(held: _Held, data: _Data) -> None:
     values = held.values
-    if (number := _number(data.ltp)) is not None:
+    if (number := finite(data.ltp, _COMMA)) is not None:
         values[0] = number
-    if (number := _number(data.open)) is not None:
+    if (number := finite(data.open, _COMMA)) is not None:
         values[1] = number
-    if (number := _number(data.high)) is not None:
+    if (number := finite(data.high, _COMMA)) is not None:
         values[2] = number
-    if (number := _number(data.low)) is not None:
+    if (number := finite(data.low, _COMMA)) is not None:
         values[3] = number
-    if (number := _number(data.close)) is not None:
+    if (number := finite(data.close, _COMMA)) is not None:
         values[4] = number
-    if (count := _count(data.volume)) is not None:
+    if (count := whole_part(data.volume, _COMMA)) is not None:
         values[5] = count
-    if (count := _count(data.last_quantity)) is not None:
+    if (count := whole_part(data.last_quantity, _COMMA)) is not None:
         values[6] = count
-    if (number := _number(data.average)) is not None:
+    if (number := finite(data.average, _COMMA)) is not None:
         values[7] = number
-    if (count := _count(data.total_buy)) is not None:
+    if (count := whole_part(data.total_buy, _COMMA)) is not None:
         values[8] = count
-    if (count := _count(data.total_sell)) is not None:
+    if (count := whole_part(data.total_sell, _COMMA)) is not None:
         values[9] = count
-    if (count := _count(data.oi)) is not None:
+    if (count := whole_part(data.oi, _COMMA)) is not None:
         values[10] = count
     _merge_time(held, data)
 
 
 def _merge_book(held: _Held, data: _Data) -> None:
-    if (count := _count(data.book_buy)) is not None:
+    if (count := whole_part(data.book_buy, _COMMA)) is not None:
         held.values[8] = count
-    if (count := _count(data.book_sell)) is not None:
+    if (count := whole_part(data.book_sell, _COMMA)) is not None:
         held.values[9] = count
     if isinstance(data.bids, list):
         held.bids = _levels(data.bids)
@@ -425,9 +397,9 @@ def _levels(rows: Sequence[object]) -> list[Level]:
     for row in rows[:_LEVELS]:
         if not isinstance(row, dict):
             continue
-        price, quantity = _number(row.get("price")), _count(row.get("qty"))
+        price, quantity = finite(row.get("price"), _COMMA), whole_part(row.get("qty"), _COMMA)
         if price is not None and quantity is not None and (price or quantity):
-            levels.append(Level(price, quantity, _count(row.get("no"))))
+            levels.append(Level(price, quantity, whole_part(row.get("no"), _COMMA)))
     return levels
 
 
