@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from hypothesis import settings
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, eventAsText, globalLogPublisher
@@ -27,6 +28,10 @@ from openalgo_ws.config import Secret
 # A job in the background of a shell ignores Ctrl-C, and so would the programs under test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says nothing on a machine that does something else as well.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 #: Shorter texts occur by chance.
 LEAST_CHARACTERS = 8

@@ -58,9 +58,8 @@ from openalgo_ws.conformance import VectorFile, read_file, rig, vectors
 from openalgo_ws.registry import Registry
 from openalgo_ws.tick import Instrument, Mode, Wish
 
-# Every adapter goes through every property, and no machine is too slow for a test.
-settings.register_profile("adapters", max_examples=50, deadline=None)
-settings.load_profile("adapters")
+# Every adapter goes through every property.
+settings.register_profile("adapters", settings.get_profile("suite"), max_examples=50)
 
 HERE = Path(__file__).parent
 ADAPTERS, BROKEN = Registry().all()
@@ -117,6 +116,16 @@ class Subject:
             return True
         codec = rig.make_codec(self.adapter, feed, rig.FixedEnvironment())
         return codec.dial().transport is Transport.STREAM
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
+    """A property takes its settings when its module is imported: only those of this folder get ours."""
+    settings.load_profile("adapters")
+    try:
+        return (yield)
+    finally:
+        settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -119,7 +119,7 @@ def check_book(tick: Tick, levels: int) -> None:
     assert buy[0].price <= tick.ltp <= sell[0].price
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**64 - 1),
     index=st.integers(0, len(LISTINGS) - 1),

@@ -288,7 +288,7 @@ def test_a_mark_covers_every_block(theirs: Engine, monkeypatch: pytest.MonkeyPat
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(
     st.lists(
         st.builds(

@@ -146,7 +146,7 @@ class RingMachine(RuleBasedStateMachine):
 
 
 TestRing = RingMachine.TestCase
-TestRing.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestRing.settings = settings(max_examples=40, stateful_step_count=30)
 
 
 @given(
@@ -154,7 +154,7 @@ TestRing.settings = settings(max_examples=40, stateful_step_count=30, deadline=N
     meanwhile=st.lists(st.binary(max_size=100), max_size=8),
     checked=st.booleans(),
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_what_is_overwritten_while_it_is_copied_is_not_believed(
     first: list[bytes], meanwhile: list[bytes], checked: bool
 ) -> None:
@@ -188,7 +188,7 @@ def test_what_is_overwritten_while_it_is_copied_is_not_believed(
 
 
 @given(message=st.binary(min_size=1, max_size=100), at=st.integers(0, 1000), flip=st.integers(1, 255))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_checksum_finds_what_is_not_yet_visible(message: bytes, at: int, flip: int) -> None:
     """As on a machine that shows stores out of order: some of a message is still missing."""
     with (

@@ -234,5 +234,5 @@ class OneAccountMachine(FeedMachine):
 def test_whatever_happens(t, machine) -> None:
     machine.t = t
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None)
+        machine, settings=settings(max_examples=60, stateful_step_count=30)
     )
