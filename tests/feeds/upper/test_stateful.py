@@ -233,6 +233,4 @@ class OneAccountMachine(FeedMachine):
 @pytest.mark.parametrize("machine", [FeedMachine, OneAccountMachine])
 def test_whatever_happens(t, machine) -> None:
     machine.t = t
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=60, stateful_step_count=30)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30))
