@@ -1,6 +1,7 @@
 """What a tick costs on NATS: the feeds' process that publishes it, the NATS server, and each gateway.
 
     python benchmarks/machines.py [--seconds S] [--rate TICKS] [--instruments N] [--gateways N]
+                                  [--loop asyncio|uvloop]
 
 A NATS server of its own, a publisher and as many gateways, each a process. A gateway is the bus' end alone:
 what comes is counted, and not routed to clients. Every gateway wants every instrument. Printed are CPU
@@ -27,6 +28,7 @@ from twisted.internet import asyncioreactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater, react
 
+from openalgo_ws import event_loop
 from openalgo_ws.bus.nats import NatsBus
 from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.bus.records import TickRecord, unpack
@@ -117,7 +119,7 @@ class Part:
 
     def __init__(self, role: str, url: str, asked: argparse.Namespace) -> None:
         options = [f"--role={role}", f"--url={url}", f"--rate={asked.rate}"]
-        options.append(f"--instruments={asked.instruments}")
+        options += [f"--instruments={asked.instruments}", f"--loop={asked.loop}"]
         self._process = subprocess.Popen(
             [sys.executable, __file__, *options], stdout=subprocess.PIPE, text=True
         )
@@ -197,13 +199,14 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5_000)
     parser.add_argument("--instruments", type=int, default=1_000)
     parser.add_argument("--gateways", type=int, default=1)
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--role", choices=("feeds", "gateway"), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.role is None:
         run(asked)
         return
-    asyncioreactor.install()
+    (event_loop if asked.loop == "uvloop" else asyncioreactor).install()
     role = {"feeds": feeds, "gateway": gateway}[asked.role]
     react(lambda reactor: Deferred.fromCoroutine(role(reactor, asked)))
 

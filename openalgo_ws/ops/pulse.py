@@ -1,4 +1,4 @@
-"""How late the event loop is."""
+"""Which event loop runs, and how late it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
+from openalgo_ws.event_loop import loop_of
 from openalgo_ws.ops.histogram import Histogram
 
 __all__ = ["Pulse"]
@@ -18,11 +19,13 @@ class Pulse(Service):
 
     def __init__(self, clock: IReactorTime, interval: float = 0.1) -> None:
         self._clock = clock
+        #: The name of the event loop.
+        self.loop = loop_of(clock)
         self._interval = interval
         self._due = 0.0
         self._worst = 0.0
-        self._loop = LoopingCall(self._beat)
-        self._loop.clock = clock
+        self._calls = LoopingCall(self._beat)
+        self._calls.clock = clock
         #: Delays since the start (seconds).
         self.delays = Histogram()
 
@@ -30,13 +33,13 @@ class Pulse(Service):
         """Begin."""
         super().startService()  # type: ignore[no-untyped-call]
         self._due = self._clock.seconds() + self._interval
-        self._loop.start(self._interval, now=False)
+        self._calls.start(self._interval, now=False)
 
     def stopService(self) -> None:
         """End."""
         super().stopService()  # type: ignore[no-untyped-call]
-        if self._loop.running:
-            self._loop.stop()
+        if self._calls.running:
+            self._calls.stop()
 
     def worst(self) -> float:
         """The longest delay since this was last asked (seconds)."""

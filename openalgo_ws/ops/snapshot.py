@@ -51,6 +51,7 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
     due = sources.due()
     return {
         "version": sources.version,
+        "event_loop": sources.pulse.loop,
         "uptime": now - began,
         "ready": readiness(sources, due)["ok"],
         **_gateway(sources),

@@ -26,6 +26,7 @@ from openalgo_ws.bus.nats import NatsBus, NatsPublisher
 from openalgo_ws.bus.nats_link import NatsLink, WrongReactor
 from openalgo_ws.bus.zeromq import Message, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
+from openalgo_ws.event_loop import loop_of
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.gateway.listen import EndpointError, endpoint
 from openalgo_ws.ops.proxy_stats import ProxyStats, proxy_stats
@@ -107,6 +108,7 @@ class NatsServer(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
+        self.log.info("the event loop is {loop}", loop=loop_of(self._reactor))
         self._database.start()
         end_cleanly_on_signals(self._reactor)
         for part in self._parts:

@@ -25,6 +25,7 @@ from openalgo_ws.bus.shm import ShmBus
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
+from openalgo_ws.event_loop import loop_of
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.gateway.listen import EndpointError, endpoint
 from openalgo_ws.gateway.service import Gateway
@@ -128,6 +129,7 @@ class Server(Service):
     def startService(self) -> None:
         """Begin to serve."""
         super().startService()  # type: ignore[no-untyped-call]
+        self.log.info("the event loop is {loop}", loop=loop_of(self._reactor))
         self._database.start()
         end_cleanly_on_signals(self._reactor)
         for part in self._parts:

@@ -152,7 +152,7 @@ async def test_the_status_as_json(watched: Any, dial: Any) -> None:
     await client.ask(action="subscribe", symbols=["NSE:SBIN"], mode="LTP")
     code, status = await rig.json("/api/status")
     assert code == 200
-    assert (status["version"], status["ready"]) == ("1.2.3", True)
+    assert (status["version"], status["ready"], status["event_loop"]) == ("1.2.3", True, "clock")
     (feed,) = status["feeds"]
     assert (feed["tag"], feed["state"], feed["held"], feed["in_session"]) == ("alice", "connected", 7, True)
     (pool,) = status["accounts"][0]["pools"]

@@ -67,7 +67,8 @@ def test_twistd_offers_the_server(site: Path, installed: Run) -> None:
 
     assert any(line.split()[:1] == ["openalgo-ws"] for line in commands.splitlines()), commands
     assert "--listen" in options
-    assert (site / "twisted" / "plugins" / "openalgo_ws_plugin.py").is_file()
+    for plugin in ("openalgo_ws_plugin.py", "openalgo_ws_reactor.py"):
+        assert (site / "twisted" / "plugins" / plugin).is_file()
 
 
 def test_the_command_is_there(installed: Run) -> None:

@@ -76,7 +76,7 @@ function pill(element, text, kind) {
 
 function show(status) {
   $("version").textContent = status.version;
-  $("uptime").textContent = `up ${age(status.uptime)}`;
+  $("uptime").textContent = `up ${age(status.uptime)} on ${status.event_loop}`;
   pill($("ready"), status.ready ? "ready" : "not ready", status.ready ? "good" : "bad");
   const passed = status.uptime - before.at;
   const fresh = passed > 0 && passed < 10;
