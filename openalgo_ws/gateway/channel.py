@@ -228,7 +228,13 @@ class Channel:
         if sink.behind:
             if self.sinks.pop(sink, None) is not None:
                 self.behind[sink] = None
-        elif sink in self.behind:
+        else:
+            self.rise(sink)
+
+    def rise(self, sink: Sink) -> None:
+        """A sink that conflates has all of this channel."""
+        self._boxes = None
+        if sink in self.behind:
             del self.behind[sink]
             self.sinks[sink] = sink.frames
 

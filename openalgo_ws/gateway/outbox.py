@@ -32,6 +32,7 @@ class Outbox:
         "_kept",
         "_messages",
         "_rest",
+        "_risen",
         "behind",
         "channels",
         "frames",
@@ -49,6 +50,8 @@ class Outbox:
         #: Under which set of channels it is shared, if it is.
         self.shared_key: frozenset[Channel] | None = None
         self._kept: dict[Channel, RoutedTick] = {}
+        #: Channels that don't conflate any more, while others still do.
+        self._risen: list[Channel] = []
         #: What is being written, how many messages that is, and to whom it is still to be written,
         #: the next one last.
         self._data = b""
@@ -134,24 +137,41 @@ class Outbox:
         self.behind = True
         for channel in self.channels:
             channel.shift(self)
+        self._risen.clear()
+
+    def sink_back(self) -> int:
+        """The client has filled up again before it had everything: what has come for it meanwhile is
+        written (how many messages that were), what comes now is kept."""
+        messages = self.flush()
+        for channel in self._risen:
+            channel.shift(self)
+        self._risen.clear()
+        return messages
 
     def catch_up(self) -> bool:
-        """The client has drained: give it what was kept. False if it filled up again meanwhile."""
+        """The client has drained: give it a portion of what was kept. Whether it has everything now.
+
+        A channel whose value was given is told as usual from then on, so that this comes to an end
+        however many ticks there are.
+        """
         (writer,) = self.writers
         kept = self._kept
-        while kept and not writer.paused:
+        if kept and not writer.paused:
             frames: list[bytes] = []
             size = 0
             while kept and size < _PORTION:
                 channel = next(iter(kept))
                 frame = channel.form.frame(kept.pop(channel))
                 channel.form.stats.deliveries += 1
+                channel.rise(self)
+                self._risen.append(channel)
                 frames.append(frame)
                 size += len(frame)
             writer.write(self._join(frames))
         if kept or writer.paused:
             return False
         self.behind = False
+        self._risen.clear()
         for channel in self.channels:
             channel.shift(self)
         return True

@@ -25,6 +25,7 @@ from openalgo_ws.gateway.line import Line, Source
 from openalgo_ws.gateway.outbox import Outbox
 from openalgo_ws.gateway.throttle import ThrottleClock
 from openalgo_ws.gateway.ticks import RoutedTick, read_foreign
+from openalgo_ws.gateway.turns import Turns
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
 
@@ -92,6 +93,8 @@ class Router:
         self._touched: list[Channel] = []
         self._deliveries = 0
         self.bus_stats = BusStats()
+        #: Shares the reactor's turns among what clients ask for.
+        self.turns = Turns(reactor)
         self._reactor = reactor
         self._encoders = encoders
         self._wall_ms = wall_ms
@@ -110,6 +113,8 @@ class Router:
         self._market: set[bytes] = set()
         self._outboxes: dict[ClientWriter, Outbox] = {}
         self._shared: dict[frozenset[Channel], Outbox] = {}
+        #: Clients that are being given what was kept for them.
+        self._catching: set[ClientWriter] = set()
         self._settling: dict[ClientWriter, float] = {}
         self._settle_call: IDelayedCall | None = None
         self._idle: dict[Line, float] = {}
@@ -245,12 +250,14 @@ class Router:
         self._outboxes[writer] = Outbox([writer])
 
     def detach(self, writer: ClientWriter) -> None:
-        """A client is gone with everything it held."""
+        """A client is gone with everything it held; what nobody else holds is given up by and by."""
         outbox = self._outboxes.pop(writer)
         self._settling.pop(writer, None)
         outbox.part(writer)
         if not outbox.writers:
-            self._retire(outbox)
+            if outbox.shared_key is not None:
+                del self._shared[outbox.shared_key]
+            self.divide(self._retire(outbox))
 
     def subscribe(
         self, writer: ClientWriter, feed: str, symbol: str, exchange: str, key: ChannelKey
@@ -347,9 +354,22 @@ class Router:
 
     def drained(self, writer: ClientWriter) -> None:
         """The client has everything that was written: give it the latest of each symbol."""
-        outbox = self._outboxes.get(writer)
-        if outbox is not None and outbox.behind and outbox.catch_up():
-            self._settle_later(writer)
+        if writer in self._outboxes and self._outboxes[writer].behind and writer not in self._catching:
+            self._catching.add(writer)
+            self.divide(self._catch_up(writer))
+
+    def _catch_up(self, writer: ClientWriter) -> Iterator[None]:
+        """Give a client what was kept, until it is full again or has everything."""
+        try:
+            while (outbox := self._outboxes.get(writer)) is not None and outbox.behind:
+                if outbox.catch_up():
+                    self._settle_later(writer)
+                elif writer.paused:
+                    self._deliveries += outbox.sink_back()
+                    return
+                yield
+        finally:
+            self._catching.discard(writer)
 
     def _line(self, feed: str, symbol: str, exchange: str) -> Line:
         lines = self._own.setdefault(feed, {})
@@ -487,12 +507,16 @@ class Router:
         self._outboxes[writer] = other
         return True
 
-    def _retire(self, outbox: Outbox) -> None:
-        if outbox.shared_key is not None:
-            del self._shared[outbox.shared_key]
+    def _retire(self, outbox: Outbox) -> Iterator[None]:
         for channel in outbox.channels:
             channel.discard(outbox)
             self._prune(channel)
+            yield
+
+    def divide(self, steps: Iterator[None]) -> None:
+        """Do something that nobody waits for, divided among turns."""
+        work = Deferred.fromCoroutine(self.turns.run(steps))
+        work.addErrback(lambda failure: self.log.failure("something was left undone", failure))
 
     # For those who look on.
 
@@ -534,6 +558,7 @@ class Router:
 
     def stop(self) -> None:
         """End every timer."""
+        self.turns.stop()
         self._clock.stop()
         for name in ("_settle_call", "_idle_call", "_write_call"):
             call: Any = getattr(self, name)
