@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalgo_adapters._common import naming, orders, rows, times, values
+from openalgo_adapters._common import naming, orders, protobuf, rows, times, values
 from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, MasterRow
 
@@ -275,3 +275,15 @@ class TestOrders:
     def test_nothing_is_zero(self):
         assert (orders.quantity(None), orders.quantity(""), orders.quantity("5")) == (0, 0, 5)
         assert (orders.price(None), orders.price(""), orders.price("5.5")) == (0.0, 0.0, 5.5)
+
+
+class TestProtobuf:
+    def test_fields(self):
+        assert protobuf.int64(1, 300) == b"\x08\xac\x02"
+        assert protobuf.int64(16, -1) == b"\x80\x01" + b"\xff" * 9 + b"\x01"
+        assert protobuf.double(2, 0.5) == b"\x11" + bytes(6) + b"\xe0\x3f"
+        assert protobuf.string(3, "é") == b"\x1a\x02\xc3\xa9"
+
+    def test_only_what_is_embedded_is_there_when_it_is_empty(self):
+        assert protobuf.int64(1, 0) + protobuf.double(2, None) + protobuf.string(3, "") == b""
+        assert protobuf.embedded(4, b"") == b"\x22\x00"

@@ -5,5 +5,6 @@
 - `naming`: OpenAlgo's symbols (``NIFTY30DEC2526000CE``), and index names from a data file
 - `rows`: an instrument master read row by row, where a broken row is reported and the rest loads
 - `orders`: order states and quantities in OpenAlgo's words
+- `protobuf`: what simulated brokers write of it
 - `orderbook`: updates that wait for what only the order book over HTTP has
 """

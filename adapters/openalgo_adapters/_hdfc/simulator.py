@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from struct import pack
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from openalgo_adapters._common.protobuf import double, embedded, int64
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -199,13 +199,13 @@ def _first(tick: Tick, kind: str) -> list[bytes]:
         return packets
     token, stamp = _number(1, int(tick.instrument.token)), _number(8, tick.exchange_timestamp)
     if exchange in _CIRCUIT:
-        limits = _double(15, tick.lower_circuit) + _double(16, tick.upper_circuit)
+        limits = double(15, tick.lower_circuit) + double(16, tick.upper_circuit)
         packets.append(token + _bytes(2, limits) + stamp + _number(9, _CIRCUIT[exchange]))
     if exchange in _OPEN_INTEREST:
         interest = _number(17, tick.oi)
         packets.append(token + _bytes(2, interest) + stamp + _number(9, _OPEN_INTEREST[exchange]))
     if exchange in _GREEKS and not tick.instrument.symbol.endswith("FUT"):
-        packets.append(token + _number(9, _GREEKS[exchange]) + _bytes(10, _double(1, 0.5)))
+        packets.append(token + _number(9, _GREEKS[exchange]) + _bytes(10, double(1, 0.5)))
     return packets
 
 
@@ -214,9 +214,7 @@ def _snapshot(tick: Tick, kind: str) -> bytes:
     if tick.instrument.is_index:
         content = _bytes(3, _index_data(tick, full=kind == "ALL"))
     else:
-        content = _bytes(
-            2, _mbp_data(tick) if kind == "ALL" else _double(1, tick.ltp) + _double(7, tick.close)
-        )
+        content = _bytes(2, _mbp_data(tick) if kind == "ALL" else double(1, tick.ltp) + double(7, tick.close))
     return (
         _number(1, int(tick.instrument.token))
         + content
@@ -231,20 +229,20 @@ def _mbp_data(tick: Tick) -> bytes:
         levels = _levels(tick.depth.buy, bid=True) + _levels(tick.depth.sell, bid=False)
         depth = _bytes(12, levels)
     return (
-        _double(1, tick.ltp)
+        double(1, tick.ltp)
         + _number(2, tick.ltt)
-        + _double(5, tick.open)
-        + _double(6, tick.high)
-        + _double(7, tick.close)
-        + _double(8, tick.low)
+        + double(5, tick.open)
+        + double(6, tick.high)
+        + double(7, tick.close)
+        + double(8, tick.low)
         + _number(9, tick.volume)
         + _number(10, tick.last_trade_quantity)
-        + _double(11, tick.avg_trade_price)
+        + double(11, tick.avg_trade_price)
         + depth
         + _number(13, tick.total_buy_quantity)
         + _number(14, tick.total_sell_quantity)
-        + _double(15, tick.lower_circuit)
-        + _double(16, tick.upper_circuit)
+        + double(15, tick.lower_circuit)
+        + double(16, tick.upper_circuit)
         + _number(17, tick.oi)
     )
 
@@ -253,7 +251,7 @@ def _levels(levels: Sequence[Level], *, bid: bool) -> bytes:
     return b"".join(
         _bytes(
             1,
-            _number(1, level.quantity) + _double(2, level.price) + _number(3, level.orders) + _number(4, bid),
+            _number(1, level.quantity) + double(2, level.price) + _number(3, level.orders) + _number(4, bid),
         )
         for level in levels[:5]
     )
@@ -261,10 +259,10 @@ def _levels(levels: Sequence[Level], *, bid: bool) -> bytes:
 
 def _index_data(tick: Tick, *, full: bool) -> bytes:
     name = _bytes(1, tick.instrument.brsymbol.encode())
-    value, close = _double(2, tick.ltp), _double(6, tick.close)
+    value, close = double(2, tick.ltp), double(6, tick.close)
     if not full:
         return name + value + close
-    day = _double(3, tick.high) + _double(4, tick.low) + _double(5, tick.open)
+    day = double(3, tick.high) + double(4, tick.low) + double(5, tick.open)
     return name + value + day + close + _number(10, tick.exchange_timestamp)
 
 
@@ -274,9 +272,9 @@ def _order(order: Order, token: str) -> bytes:
     return (
         _bytes(1, order.orderid.encode())
         + _number(7, int(token) if token.isdecimal() else 0)
-        + _double(8, order.price)
-        + _double(9, order.average_price)
-        + _double(10, order.trigger_price)
+        + double(8, order.price)
+        + double(9, order.average_price)
+        + double(10, order.trigger_price)
         + _number(11, order.quantity)
         + _number(12, order.filled_quantity)
         + _number(13, order.pending_quantity)
@@ -298,22 +296,10 @@ def _list(packets: Sequence[bytes]) -> bytes:
     return b"".join(_bytes(1, packet) for packet in packets)
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def _number(field: int, value: float | None) -> bytes:
-    return _varint(field << 3) + _varint(int(value)) if value else b""
-
-
-def _double(field: int, value: float | None) -> bytes:
-    return _varint(field << 3 | 1) + pack("<d", value) if value else b""
+    return int64(field, int(value or 0))
 
 
 def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value if value else b""
+    """Nothing where it is empty."""
+    return embedded(field, value) if value else b""

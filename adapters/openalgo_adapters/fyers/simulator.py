@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.protobuf import embedded, int64
 from openalgo_adapters._hsm.simulator import (
     ABSENT,
     Directory,
@@ -416,31 +417,13 @@ def _order(order: Order, instrument: Instrument | None) -> dict[str, Any]:
 # Protobuf
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    """A varint field; nothing for its default."""
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
 def _wrapped(field: int, value: int) -> bytes:
     """A wrapper, which is there for 0 too."""
-    return _bytes(field, _number(1, value))
+    return embedded(field, int64(1, value))
 
 
 def _tbt_error(text: str) -> bytes:
-    return _number(1, 8) + _bytes(4, text.encode()) + _number(5, 1)
+    return int64(1, 8) + embedded(4, text.encode()) + int64(5, 1)
 
 
 def _tbt_message(tick: Tick, before: Tick | None, count: int) -> bytes:
@@ -460,13 +443,13 @@ def _tbt_message(tick: Tick, before: Tick | None, count: int) -> bytes:
                 then[number] if number < len(then) else None,
             )
             if level:
-                depth += _bytes(field, level + _wrapped(4, number))
+                depth += embedded(field, level + _wrapped(4, number))
     stamp = _seconds(tick.exchange_timestamp)
     stamp = max(0, stamp)
-    feed = _bytes(5, depth) + _wrapped(6, stamp) + _wrapped(7, stamp) + _bytes(8, one.token.encode())
-    feed += _number(9, count) + _number(10, before is None) + _bytes(11, one.brsymbol.encode())
-    entry = _bytes(1, one.token.encode()) + _bytes(2, feed)
-    return _number(1, 6) + _bytes(2, entry) + _number(3, before is None)
+    feed = embedded(5, depth) + _wrapped(6, stamp) + _wrapped(7, stamp) + embedded(8, one.token.encode())
+    feed += int64(9, count) + int64(10, before is None) + embedded(11, one.brsymbol.encode())
+    entry = embedded(1, one.token.encode()) + embedded(2, feed)
+    return int64(1, 6) + embedded(2, entry) + int64(3, before is None)
 
 
 def _tbt_level(now: Level, then: Level | None) -> bytes:

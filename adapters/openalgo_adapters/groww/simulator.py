@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from io import StringIO
-from struct import pack
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec.structs import replace
 
+from openalgo_adapters._common.protobuf import double, embedded, int64, string
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -299,45 +299,18 @@ def _json_answer(status: int, value: object) -> HttpResponse:
 # Protobuf
 
 
-def _varint(value: int) -> bytes:
-    """Negative numbers as 64-bit ones, as protobuf has them."""
-    value &= (1 << 64) - 1
-    result = bytearray()
-    while value > 0x7F:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
-
-
-def _whole(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value) if value else b""
-
-
-def _double(number: int, value: float | None) -> bytes:
-    return bytes([number << 3 | 1]) + pack("<d", value) if value else b""
-
-
-def _bytes(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _text(number: int, value: str) -> bytes:
-    return _bytes(number, value.encode()) if value else b""
-
-
 def _response(tick: Tick, payload: Any) -> bytes:
     number, body = payload(tick)
     instrument = tick.instrument
     segment = 1 if instrument.exchange in ("NFO", "BFO") else 0
     exchange = 1 if instrument.exchange in ("NSE", "NFO", "NSE_INDEX") else 0
-    head = _text(1, instrument.brsymbol) + _whole(2, segment) + _whole(3, exchange)
-    return head + _bytes(number, body)
+    head = string(1, instrument.brsymbol) + int64(2, segment) + int64(3, exchange)
+    return head + embedded(number, body)
 
 
 def _price(tick: Tick) -> tuple[int, bytes]:
     if tick.instrument.is_index:
-        return 6, _double(1, tick.exchange_timestamp) + _double(2, tick.ltp)
+        return 6, double(1, tick.exchange_timestamp) + double(2, tick.ltp)
     fields = (
         (1, tick.exchange_timestamp),
         (2, tick.open),
@@ -351,11 +324,11 @@ def _price(tick: Tick) -> tuple[int, bytes]:
         (13, tick.ltp),
         (14, tick.oi),
     )
-    return 4, b"".join(_double(number, value) for number, value in fields)
+    return 4, b"".join(double(number, value) for number, value in fields)
 
 
 def _book(tick: Tick) -> tuple[int, bytes]:
-    body = _double(1, tick.exchange_timestamp)
+    body = double(1, tick.exchange_timestamp)
     if tick.depth is not None:
         # Worst first: the order of a map's entries means nothing.
         body += _side(2, tick.depth.buy) + _side(3, tick.depth.sell)
@@ -364,34 +337,34 @@ def _book(tick: Tick) -> tuple[int, bytes]:
 
 def _side(number: int, levels: Sequence[Level]) -> bytes:
     entries = [
-        _whole(1, place) + _bytes(2, _double(1, level.price) + _double(2, level.quantity))
+        int64(1, place) + embedded(2, double(1, level.price) + double(2, level.quantity))
         for place, level in enumerate(levels[:5], 1)
     ]
-    return b"".join(_bytes(number, entry) for entry in reversed(entries))
+    return b"".join(embedded(number, entry) for entry in reversed(entries))
 
 
 def _order(order: Order, contract: str) -> bytes:
     derivative = order.exchange in ("NFO", "BFO")
     detail = (
-        _whole(1, int(order.quantity))
-        + _whole(2, round(order.price * 100))
-        + _whole(3, round(order.trigger_price * 100))
-        + _whole(4, int(order.filled_quantity))
-        + _whole(5, int(order.pending_quantity))
-        + _whole(6, round(order.average_price * 100))
-        + _text(7, order.orderid)
-        + _whole(9, _STATES.get(order.order_status, 1))
-        + _whole(10, 1)
-        + _whole(11, 1 if order.exchange in ("NSE", "NFO") else 0)
-        + _whole(12, 1 if derivative else 0)
-        + _whole(13, _PRODUCTS.get(order.product, 0))
-        + _whole(14, _ORDER_TYPES.get(order.pricetype, 0))
-        + _whole(15, 1 if order.action == "SELL" else 0)
-        + _text(16, order.rejection_reason)
-        + _text(22, contract)
+        int64(1, int(order.quantity))
+        + int64(2, round(order.price * 100))
+        + int64(3, round(order.trigger_price * 100))
+        + int64(4, int(order.filled_quantity))
+        + int64(5, int(order.pending_quantity))
+        + int64(6, round(order.average_price * 100))
+        + string(7, order.orderid)
+        + int64(9, _STATES.get(order.order_status, 1))
+        + int64(10, 1)
+        + int64(11, 1 if order.exchange in ("NSE", "NFO") else 0)
+        + int64(12, 1 if derivative else 0)
+        + int64(13, _PRODUCTS.get(order.product, 0))
+        + int64(14, _ORDER_TYPES.get(order.pricetype, 0))
+        + int64(15, 1 if order.action == "SELL" else 0)
+        + string(16, order.rejection_reason)
+        + string(22, contract)
     )
-    stage = _double(1, 33_300_000.0) + _text(2, "ORDER_UPDATE")
-    return _bytes(1, stage) + _bytes(2, detail)
+    stage = double(1, 33_300_000.0) + string(2, "ORDER_UPDATE")
+    return embedded(1, stage) + embedded(2, detail)
 
 
 def _master_row(row: MasterRow) -> Sequence[object]:

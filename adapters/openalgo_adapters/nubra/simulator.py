@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.protobuf import embedded, int64, string
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -183,11 +184,11 @@ class MarketConnection(SimulatorConnection):
         by_name = channel in ("index", "index_bucket")
         indexes = [encode(tick) for tick in ticks if by_name and tick.instrument.is_index]
         others = [encode(tick) for tick in ticks if not (by_name and tick.instrument.is_index)]
-        entries = [_bytes(2, entry) for entry in indexes if entry]
-        entries += [_bytes(3 if by_name else 2, entry) for entry in others if entry]
+        entries = [embedded(2, entry) for entry in indexes if entry]
+        entries += [embedded(3 if by_name else 2, entry) for entry in others if entry]
         if not entries:
             return []
-        moment = _number(1, _nanoseconds(max(tick.exchange_timestamp or 0 for tick in ticks)))
+        moment = int64(1, _nanoseconds(max(tick.exchange_timestamp or 0 for tick in ticks)))
         return [_enveloped(names[channel], moment + b"".join(entries))]
 
     def _book_entry(self, tick: Tick) -> bytes:
@@ -195,13 +196,13 @@ class MarketConnection(SimulatorConnection):
         if depth is None:
             return b""
         return (
-            _number(2, _nanoseconds(tick.exchange_timestamp))
-            + b"".join(_bytes(3, _level(level)) for level in depth.buy[: self._levels])
-            + b"".join(_bytes(4, _level(level)) for level in depth.sell[: self._levels])
-            + _number(5, _paise(tick.ltp))
-            + _number(6, int(tick.last_trade_quantity or 0))
-            + _number(7, int(tick.volume or 0))
-            + _number(8, int(tick.instrument.token))
+            int64(2, _nanoseconds(tick.exchange_timestamp))
+            + b"".join(embedded(3, _level(level)) for level in depth.buy[: self._levels])
+            + b"".join(embedded(4, _level(level)) for level in depth.sell[: self._levels])
+            + int64(5, _paise(tick.ltp))
+            + int64(6, int(tick.last_trade_quantity or 0))
+            + int64(7, int(tick.volume or 0))
+            + int64(8, int(tick.instrument.token))
         )
 
 
@@ -223,96 +224,74 @@ class OrderConnection(SimulatorConnection):
     def order(self, order: Order, token: str) -> Frames:
         known = self._server.market.find(token, order.exchange) if token else None
         derivative = "FUT" if order.exchange in ("NFO", "BFO", "MCX") else "STOCK"
-        refdata = _string(5, known.brsymbol if known else order.symbol)
-        refdata += _string(10, _word(known) if known else order.exchange) + _string(11, derivative)
+        refdata = string(5, known.brsymbol if known else order.symbol)
+        refdata += string(10, _word(known) if known else order.exchange) + string(11, derivative)
         triggered = order.pricetype in ("SL", "SL-M")
-        entry = _bytes(4, _number(2, _paise(order.trigger_price))) if triggered else b""
+        entry = embedded(4, int64(2, _paise(order.trigger_price))) if triggered else b""
         response = (
-            _number(1, int(order.orderid))
-            + _number(2, _STATUS.get(order.order_status, 1))
-            + (_bytes(3, entry) if entry else b"")
-            + _number(7, 2 if order.product == "MIS" else 1)
-            + _number(8, 2 if order.pricetype in ("MARKET", "SL-M") else 1)
-            + _number(13, int(order.quantity))
-            + _number(14, int(order.filled_quantity))
-            + _number(17, _paise(order.price))
-            + _number(18, _paise(order.average_price))
-            + _bytes(25, refdata)
-            + _number(26, int(token) if token.isascii() and token.isdigit() else 0)
-            + _number(29, 2 if order.action == "SELL" else 1)
-            + _string(31, order.rejection_reason)
+            int64(1, int(order.orderid))
+            + int64(2, _STATUS.get(order.order_status, 1))
+            + (embedded(3, entry) if entry else b"")
+            + int64(7, 2 if order.product == "MIS" else 1)
+            + int64(8, 2 if order.pricetype in ("MARKET", "SL-M") else 1)
+            + int64(13, int(order.quantity))
+            + int64(14, int(order.filled_quantity))
+            + int64(17, _paise(order.price))
+            + int64(18, _paise(order.average_price))
+            + embedded(25, refdata)
+            + int64(26, int(token) if token.isascii() and token.isdigit() else 0)
+            + int64(29, 2 if order.action == "SELL" else 1)
+            + string(31, order.rejection_reason)
         )
-        return [_enveloped("NubraToClientIntentUpdate", _bytes(1, response) + _number(2, 1))]
+        return [_enveloped("NubraToClientIntentUpdate", embedded(1, response) + int64(2, 1))]
 
 
 def _index_entry(tick: Tick) -> bytes:
     return (
-        _string(1, tick.instrument.brsymbol)
-        + _number(2, _nanoseconds(tick.exchange_timestamp))
-        + _number(3, _paise(tick.ltp))
-        + _number(4, _paise(tick.high))
-        + _number(5, _paise(tick.low))
-        + _number(6, int(tick.volume or 0))
-        + _number(9, _paise(tick.close))
-        + _string(10, _word(tick.instrument))
-        + _number(11, int(tick.oi or 0))
+        string(1, tick.instrument.brsymbol)
+        + int64(2, _nanoseconds(tick.exchange_timestamp))
+        + int64(3, _paise(tick.ltp))
+        + int64(4, _paise(tick.high))
+        + int64(5, _paise(tick.low))
+        + int64(6, int(tick.volume or 0))
+        + int64(9, _paise(tick.close))
+        + string(10, _word(tick.instrument))
+        + int64(11, int(tick.oi or 0))
     )
 
 
 def _bucket_entry(tick: Tick) -> bytes:
     return (
-        _string(1, tick.instrument.brsymbol)
-        + _string(2, _word(tick.instrument))
-        + _number(3, _INTERVALS["1d"])
-        + _number(4, _nanoseconds(tick.exchange_timestamp))
-        + _number(5, _paise(tick.open))
-        + _number(6, _paise(tick.high))
-        + _number(7, _paise(tick.low))
-        + _number(8, _paise(tick.ltp))
-        + _number(11, int(tick.volume or 0))
+        string(1, tick.instrument.brsymbol)
+        + string(2, _word(tick.instrument))
+        + int64(3, _INTERVALS["1d"])
+        + int64(4, _nanoseconds(tick.exchange_timestamp))
+        + int64(5, _paise(tick.open))
+        + int64(6, _paise(tick.high))
+        + int64(7, _paise(tick.low))
+        + int64(8, _paise(tick.ltp))
+        + int64(11, int(tick.volume or 0))
     )
 
 
 def _greeks_entry(tick: Tick) -> bytes:
     return (
-        _number(2, _nanoseconds(tick.exchange_timestamp))
-        + _number(5, _paise(tick.ltp))
-        + _number(12, int(tick.oi or 0))
-        + _number(13, int(tick.volume or 0))
-        + _number(14, int(tick.instrument.token))
+        int64(2, _nanoseconds(tick.exchange_timestamp))
+        + int64(5, _paise(tick.ltp))
+        + int64(12, int(tick.oi or 0))
+        + int64(13, int(tick.volume or 0))
+        + int64(14, int(tick.instrument.token))
     )
 
 
 def _level(level: Level) -> bytes:
-    return _number(1, _paise(level.price)) + _number(2, int(level.quantity)) + _number(3, level.orders or 0)
+    return int64(1, _paise(level.price)) + int64(2, int(level.quantity)) + int64(3, level.orders or 0)
 
 
 def _enveloped(name: str, message: bytes) -> bytes:
     """Two envelopes, both with the name of what is inside."""
-    url = _string(1, _PACKAGE + name)
-    return url + _bytes(2, url + _bytes(2, message))
-
-
-def _varint(value: int) -> bytes:
-    result = bytearray()
-    while value > 0x7F:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
-
-
-def _number(field: int, value: int) -> bytes:
-    """A varint field; nothing for its default."""
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _string(field: int, value: str) -> bytes:
-    return _bytes(field, value.encode()) if value else b""
+    url = string(1, _PACKAGE + name)
+    return url + embedded(2, url + embedded(2, message))
 
 
 def _paise(price: float | None) -> int:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from struct import pack
 from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import msgspec
 
+from openalgo_adapters._common.protobuf import double, embedded, int64
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -155,9 +155,9 @@ class MarketConnection(SimulatorConnection):
 
     def opened(self) -> Frames:
         states = b"".join(
-            _bytes(1, _bytes(1, segment.encode()) + _number(2, _NORMAL_OPEN)) for segment in _SEGMENTS
+            embedded(1, embedded(1, segment.encode()) + int64(2, _NORMAL_OPEN)) for segment in _SEGMENTS
         )
-        return [_number(1, 2) + _number(3, int(self._server.environment.now() * 1000)) + _bytes(4, states)]
+        return [int64(1, 2) + int64(3, int(self._server.environment.now() * 1000)) + embedded(4, states)]
 
     def received(self, data: str | bytes) -> Frames:
         # Requests travel in binary frames, nothing else is listened to.
@@ -214,27 +214,27 @@ class MarketConnection(SimulatorConnection):
 
     def _message(self, kind: int, ticks: Sequence[Tick], now: int) -> bytes:
         feeds = (
-            _bytes(2, _bytes(1, tick.instrument.token.encode()) + _bytes(2, self._feed(tick, now)))
+            embedded(2, embedded(1, tick.instrument.token.encode()) + embedded(2, self._feed(tick, now)))
             for tick in ticks
         )
-        return _number(1, kind) + b"".join(feeds) + _number(3, now)
+        return int64(1, kind) + b"".join(feeds) + int64(3, now)
 
     def _feed(self, tick: Tick, now: int) -> bytes:
         mode, _, _, levels = _MODES[self._modes[tick.instrument.token]]
         trade = _trade(tick)
-        end = _number(4, mode)
+        end = int64(4, mode)
         if mode == _LTPC:
             return trade + end
         if mode == _GREEKS:
-            first = trade + _bytes(2, b"".join(_quotes(tick, 1))) + _number(4, int(tick.volume or 0))
-            return _bytes(3, first + _double(5, tick.oi)) + end
+            first = trade + embedded(2, b"".join(_quotes(tick, 1))) + int64(4, int(tick.volume or 0))
+            return embedded(3, first + double(5, tick.oi)) + end
         if tick.instrument.is_index:
-            return _bytes(2, _bytes(2, trade + _bytes(2, _candle(tick, now)))) + end
-        full = trade + _bytes(2, b"".join(_bytes(1, quote) for quote in _quotes(tick, levels)))
-        full += _bytes(4, _candle(tick, now)) + _double(5, tick.avg_trade_price)
-        full += _number(6, int(tick.volume or 0)) + _double(7, tick.oi)
-        full += _double(9, tick.total_buy_quantity) + _double(10, tick.total_sell_quantity)
-        return _bytes(2, _bytes(1, full)) + end
+            return embedded(2, embedded(2, trade + embedded(2, _candle(tick, now)))) + end
+        full = trade + embedded(2, b"".join(embedded(1, quote) for quote in _quotes(tick, levels)))
+        full += embedded(4, _candle(tick, now)) + double(5, tick.avg_trade_price)
+        full += int64(6, int(tick.volume or 0)) + double(7, tick.oi)
+        full += double(9, tick.total_buy_quantity) + double(10, tick.total_sell_quantity)
+        return embedded(2, embedded(1, full)) + end
 
     def held(self) -> int:
         return len(self._modes)
@@ -292,41 +292,16 @@ def _order(order: Order, token: str, known: Instrument | None) -> dict[str, Any]
 # Protobuf
 
 
-def _varint(value: int) -> bytes:
-    # A negative number is 64 bits in two's complement.
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _number(field: int, value: int) -> bytes:
-    """A varint field; nothing for its default."""
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
-def _double(field: int, value: float | None) -> bytes:
-    """A double; nothing for its default."""
-    return _varint(field << 3 | 1) + pack("<d", value) if value else b""
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
 def _trade(tick: Tick) -> bytes:
-    trade = _double(1, tick.ltp) + _number(2, tick.ltt or 0)
-    return _bytes(1, trade + _number(3, int(tick.last_trade_quantity or 0)) + _double(4, tick.close))
+    trade = double(1, tick.ltp) + int64(2, tick.ltt or 0)
+    return embedded(1, trade + int64(3, int(tick.last_trade_quantity or 0)) + double(4, tick.close))
 
 
 def _candle(tick: Tick, now: int) -> bytes:
     """Today's candle. The one of the minute, which the broker sends as well, isn't in a tick."""
-    candle = _bytes(1, b"1d") + _double(2, tick.open) + _double(3, tick.high) + _double(4, tick.low)
-    candle += _double(5, tick.ltp) + _number(6, int(tick.volume or 0)) + _number(7, _midnight(now))
-    return _bytes(1, candle)
+    candle = embedded(1, b"1d") + double(2, tick.open) + double(3, tick.high) + double(4, tick.low)
+    candle += double(5, tick.ltp) + int64(6, int(tick.volume or 0)) + int64(7, _midnight(now))
+    return embedded(1, candle)
 
 
 def _quotes(tick: Tick, levels: int) -> list[bytes]:
@@ -335,9 +310,9 @@ def _quotes(tick: Tick, levels: int) -> list[bytes]:
     for place in range(max(len(buy), len(sell))):
         quote = b""
         if place < len(buy):
-            quote += _number(1, int(buy[place].quantity)) + _double(2, buy[place].price)
+            quote += int64(1, int(buy[place].quantity)) + double(2, buy[place].price)
         if place < len(sell):
-            quote += _number(3, int(sell[place].quantity)) + _double(4, sell[place].price)
+            quote += int64(3, int(sell[place].quantity)) + double(4, sell[place].price)
         quotes.append(quote)
     return quotes
 
