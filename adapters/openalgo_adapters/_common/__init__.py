@@ -6,5 +6,6 @@
 - `rows`: an instrument master read row by row, where a broken row is reported and the rest loads
 - `orders`: order states and quantities in OpenAlgo's words
 - `protobuf`: what simulated brokers write of it
+- `order_stream`: what simulated brokers send orders on, where it carries nothing else
 - `orderbook`: updates that wait for what only the order book over HTTP has
 """

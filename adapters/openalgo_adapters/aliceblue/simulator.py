@@ -10,6 +10,7 @@ from io import StringIO
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters._noren.simulator import Frames, NorenServer, order_message
 from openalgo_ws.adapter import (
     Accepted,
@@ -20,10 +21,8 @@ from openalgo_ws.adapter import (
     MasterRow,
     Order,
     Refused,
-    SimulatorConnection,
     Upgrade,
 )
-from openalgo_ws.tick import Tick
 
 __all__ = ["AliceBlueServer"]
 
@@ -117,7 +116,7 @@ class AliceBlueServer(NorenServer):
         return HttpResponse(200, body) if body.count(b"\n") > 1 else HttpResponse(404)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order socket."""
 
     def __init__(self, server: AliceBlueServer) -> None:
@@ -134,12 +133,6 @@ class OrderConnection(SimulatorConnection):
         user = self._server.credentials.get("user_id")
         self._logged_in = message["orderToken"] == _ORDER_TOKEN and message.get("userId") == user
         return [json.dumps({"status": "Ok" if self._logged_in else "Not_Ok"})]
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         if not self._logged_in:

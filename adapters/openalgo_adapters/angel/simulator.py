@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -249,7 +250,7 @@ class FeedConnection(SimulatorConnection):
         self._open.discard(self)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order updates."""
 
     def __init__(self, open_ones: set[SimulatorConnection]) -> None:
@@ -260,12 +261,6 @@ class OrderConnection(SimulatorConnection):
 
     def received(self, data: str | bytes) -> list[str | bytes | Close]:
         return ["pong"] if data == "ping" else []
-
-    def ticks(self, ticks: Sequence[Tick]) -> list[str | bytes | Close]:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> list[str | bytes | Close]:
         return [_order_message(_STATUS.get(order.order_status, "AB01"), _order_data(order, token))]

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -189,19 +190,13 @@ class MarketConnection(SimulatorConnection):
         return self._environment.now() - self._heard > _PATIENCE
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order stream."""
 
     heartbeat_interval = 3.0
 
     def received(self, data: str | bytes) -> _Frames:
         return []
-
-    def ticks(self, ticks: Sequence[Tick]) -> _Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def heartbeat(self) -> str:
         return "PING"

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters.dhan.simulated_packets import (
     COLUMNS,
     NUMBER,
@@ -329,7 +330,7 @@ class DepthConnection(_Connection):
         return bytes(packet)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order updates; it gets them after its login frame."""
 
     ping_interval = 10.0
@@ -351,12 +352,6 @@ class OrderConnection(SimulatorConnection):
             right = False
         self._in = right
         return [] if right else [Close()]
-
-    def ticks(self, ticks: Sequence[Tick]) -> list[str | bytes | Close]:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> list[str | bytes | Close]:
         if not self._in:

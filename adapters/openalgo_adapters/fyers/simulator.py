@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters._common.protobuf import embedded, int64
 from openalgo_adapters._hsm.simulator import (
     ABSENT,
@@ -356,7 +357,7 @@ class TbtConnection(SimulatorConnection):
         self._server.tbt.discard(self)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order socket."""
 
     def __init__(self, server: FyersServer) -> None:
@@ -374,12 +375,6 @@ class OrderConnection(SimulatorConnection):
         except (ValueError, LookupError, TypeError, RecursionError):
             return [json.dumps({"s": "error", "code": -50, "message": "Invalid request"})]
         return [json.dumps({"s": "ok", "code": 1605, "message": "Successfully subscribed"})]
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         if not self._subscribed:

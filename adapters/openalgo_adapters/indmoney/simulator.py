@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from msgspec.structs import replace
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -217,7 +218,7 @@ class PriceConnection(SimulatorConnection):
         self._server.open -= 1
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order updates."""
 
     heartbeat_interval = 30.0
@@ -233,12 +234,6 @@ class OrderConnection(SimulatorConnection):
         except (ValueError, TypeError, LookupError, RecursionError):
             return [json.dumps({"status": "error", "error_type": "InputException"})]
         return []
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         if not self._subscribed:

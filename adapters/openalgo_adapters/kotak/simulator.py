@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters._hsm.simulator import (
     ABSENT,
     Directory,
@@ -408,7 +409,7 @@ def _header(code: int, exchange: int, level: int, body: bytes) -> bytes:
     return pack("<HHbBBBB", 9 + len(body), code, exchange, level, 0, 1, 0) + body
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order socket."""
 
     def __init__(self, server: KotakServer) -> None:
@@ -426,12 +427,6 @@ class OrderConnection(SimulatorConnection):
             return [json.dumps({"ak": "nk", "type": "cn", "msg": "unauthorised"}), Close(1008)]
         self._logged_in = True
         return [json.dumps({"ak": "ok", "type": "cn", "msg": "connected"})]
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         if not self._logged_in:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -234,7 +235,7 @@ class BroadcastConnection(SimulatorConnection):
         return len(self._told)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order socket."""
 
     def __init__(self, server: MotilalServer) -> None:
@@ -267,12 +268,6 @@ class OrderConnection(SimulatorConnection):
         elif action not in ("TradeSubscribe", "TradeUnsubscribe", "heartbeat"):
             return [_error("MO2012", "Invalid action")]
         return []
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         if not self._subscribed:

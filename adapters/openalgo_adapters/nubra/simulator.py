@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters._common.protobuf import embedded, int64, string
 from openalgo_ws.adapter import (
     Accepted,
@@ -206,7 +207,7 @@ class MarketConnection(SimulatorConnection):
         )
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the order socket."""
 
     def __init__(self, server: NubraServer) -> None:
@@ -214,12 +215,6 @@ class OrderConnection(SimulatorConnection):
 
     def received(self, data: str | bytes) -> Frames:
         return []
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         known = self._server.market.find(token, order.exchange) if token else None

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from openalgo_adapters._common.order_stream import OrderStreamConnection
 from openalgo_adapters._common.protobuf import double, embedded, int64
 from openalgo_ws.adapter import (
     Accepted,
@@ -243,7 +244,7 @@ class MarketConnection(SimulatorConnection):
         self._server.connections.discard(self)
 
 
-class OrderConnection(SimulatorConnection):
+class OrderConnection(OrderStreamConnection):
     """One client of the portfolio stream."""
 
     ping_interval = 10.0
@@ -253,12 +254,6 @@ class OrderConnection(SimulatorConnection):
 
     def received(self, data: str | bytes) -> Frames:
         return []
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return []
-
-    def held(self) -> int:
-        return 0
 
     def order(self, order: Order, token: str) -> Frames:
         known = self._server.instruments.get(token)
