@@ -12,8 +12,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from functools import lru_cache
-from itertools import groupby
+from functools import lru_cache, partial
+from itertools import groupby, starmap
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,10 +43,12 @@ SNAPSHOT = 1
 
 _HEADER = struct.Struct("<HBBHH")
 _HEAD = struct.Struct("<IBBBBQ6q")
+_PRICE = struct.Struct("<IBBBBQq40s")
 _FULL = struct.Struct("<IBBBBQ6qQ7q")
 _LEVEL = struct.Struct("<qII")
 _HEAD_SIZE, _FULL_SIZE, _LEVEL_SIZE = _HEAD.size, _FULL.size, _LEVEL.size
 _pack_head, _unpack_head = _HEAD.pack, _HEAD.unpack
+_pack_price, _NOTHING_ELSE = _PRICE.pack, struct.pack("<5q", *[ABSENT] * 5)
 _pack_full, _unpack_full = _FULL.pack, _FULL.unpack_from
 
 #: As many levels a side as ``record_size`` has room for.
@@ -121,6 +123,18 @@ class BinaryMarketData(msgspec.Struct, gc=False):
         """The record as bytes; its kind says how much of it. struct.error for a number that has no
         room in its field, ValueError for a book of more than `MAX_LEVELS`."""
         if self.kind == 1:
+            # An LTP tick's record has no more than a price. Each ABSENT costs as much as two other numbers.
+            if self.volume is ABSENT is self.open is self.high is self.low is self.close:
+                return _pack_price(
+                    self.id,
+                    self.mode,
+                    self.price_scale,
+                    self.qty_scale,
+                    self.flags,
+                    self.timestamp_us,
+                    self.ltp,
+                    _NOTHING_ELSE,
+                )
             return _pack_head(
                 self.id,
                 self.mode,
@@ -200,6 +214,9 @@ class BinaryMarketData(msgspec.Struct, gc=False):
         return unpacked
 
 
+_full_record = partial(BinaryMarketData, kind=Kind.FULL)
+
+
 class BinaryMarketDataBatch:
     """A frame: many records of one kind and size, without a copy of what was received.
 
@@ -234,9 +251,11 @@ class BinaryMarketDataBatch:
 
     def __iter__(self) -> Iterator[BinaryMarketData]:
         frame, size = self._frame, self.record_size
+        body = memoryview(frame)[_HEADER.size :]
         if self.kind is Kind.HEAD:
-            body = memoryview(frame)[_HEADER.size :]
-            return (BinaryMarketData(*fields) for fields in _HEAD.iter_unpack(body))
+            return starmap(BinaryMarketData, _HEAD.iter_unpack(body))
+        if self.kind is Kind.FULL:
+            return starmap(_full_record, _FULL.iter_unpack(body))
         starts = range(_HEADER.size, len(frame), size)
         return (BinaryMarketData.unpack(frame[start : start + size]) for start in starts)
 

@@ -6,19 +6,24 @@ Best bid and ask are those of the book, and change follows from ltp and close; n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any
 
 import msgspec
 
 from openalgo_ws.encoding.binary import ABSENT, MAX_LEVELS, SNAPSHOT, BinaryLevel, BinaryMarketData, Kind
-from openalgo_ws.encoding.scale import exact_scale, largest_scale, number, to_units
+from openalgo_ws.encoding.scale import exact_units, largest_scale, number, to_units
 from openalgo_ws.tick import Mode
 
 __all__ = ["data_of", "record_of"]
 
 _Number = int | float
+
+# A member of an enumeration costs 0.1 µs where it is looked up; this is done for every tick.
+_LTP, _DEPTH = Mode.LTP, Mode.DEPTH
+_KIND_FULL, _KIND_DEPTH = Kind.FULL, Kind.DEPTH
 
 #: The largest number that a level's quantity and orders have room for.
 _MAX_U32 = 2**32 - 1
@@ -89,7 +94,7 @@ def record_of(
     book = fields.depth
     if book is not None and max(len(book.buy), len(book.sell)) > MAX_LEVELS:
         fields.depth = _Book(book.buy[:MAX_LEVELS], book.sell[:MAX_LEVELS])
-    build = _head if mode is Mode.LTP else _full
+    build = _head if mode is _LTP else _full
     record = build(fields, id, mode, price_scale, qty_scale)
     if snapshot:
         record.flags = SNAPSHOT
@@ -97,12 +102,15 @@ def record_of(
 
 
 def _head(data: _Data, id: int, mode: Mode, price_scale: int, qty_scale: int) -> BinaryMarketData:
+    if data.ltp is not None and data.open is data.high is data.low is data.close is data.volume is None:
+        price_scale, (ltp,) = exact_units([data.ltp], price_scale)
+        stamp = _microseconds(data.timestamp)
+        return BinaryMarketData(id, mode, price_scale, qty_scale, 0, stamp, ltp)
     prices = (data.ltp, data.open, data.high, data.low, data.close)
-    volume = (data.volume,)
-    price_scale = exact_scale(_known(prices), price_scale)
-    qty_scale = exact_scale(_known(volume), qty_scale)
-    ltp, open_, high, low, close = _units(prices, price_scale)
-    (traded,) = _units(volume, qty_scale)
+    price_scale, known = exact_units(_known(prices), price_scale)
+    qty_scale, volume = exact_units(_known((data.volume,)), qty_scale)
+    ltp, open_, high, low, close = _spread(prices, known)
+    (traded,) = volume or (ABSENT,)
     stamp = _microseconds(data.timestamp)
     return BinaryMarketData(id, mode, price_scale, qty_scale, 0, stamp, ltp, open_, high, low, close, traded)
 
@@ -126,15 +134,15 @@ def _full(data: _Data, id: int, mode: Mode, price_scale: int, qty_scale: int) ->
         data.last_trade_quantity if data.last_trade_quantity is not None else data.last_quantity,
     )
     known, amounts = _known(prices), _known(quantities)
-    book = data.depth if mode is Mode.DEPTH else None
-    if book is None:
-        qty_scale = exact_scale(amounts, qty_scale)
-    else:
-        known += [level.price for level in book.buy] + [level.price for level in book.sell]
-        qty_scale = _book_scale(book, amounts, qty_scale)
-    price_scale = exact_scale(known, price_scale)
-    ltp, open_, high, low, close, average, upper, lower = _units(prices, price_scale)
-    volume, bought, sold, oi, last = _units(quantities, qty_scale)
+    book = data.depth if mode is _DEPTH else None
+    levels: list[_Level] = []
+    if book is not None:
+        levels = book.buy + book.sell
+        known += [level.price for level in levels]
+    price_scale, known_units = exact_units(known, price_scale)
+    qty_scale, amount_units = _quantities(amounts, [level.quantity for level in levels], qty_scale)
+    ltp, open_, high, low, close, average, upper, lower = _spread(prices, known_units)
+    volume, bought, sold, oi, last = _spread(quantities, amount_units)
     record = BinaryMarketData(
         id,
         mode,
@@ -156,31 +164,27 @@ def _full(data: _Data, id: int, mode: Mode, price_scale: int, qty_scale: int) ->
         upper,
         lower,
         last,
-        Kind.FULL,
+        _KIND_FULL,
     )
     if book is not None:
-        record.kind = Kind.DEPTH
-        record.buy = _levels(book.buy, price_scale, qty_scale)
-        record.sell = _levels(book.sell, price_scale, qty_scale)
+        record.kind = _KIND_DEPTH
+        sizes = _u32(amount_units[len(amounts) :])
+        orders = _u32([level.orders or 0 for level in levels])
+        told = list(map(BinaryLevel, known_units[len(known) - len(levels) :], sizes, orders))
+        record.buy, record.sell = told[: len(book.buy)], told[len(book.buy) :]
     return record
 
 
-def _known(numbers: Sequence[_Number | None]) -> list[_Number]:
+def _known(numbers: Iterable[_Number | None]) -> list[_Number]:
     return [value for value in numbers if value is not None]
 
 
-def _units(numbers: Sequence[_Number | None], scale: int) -> list[int]:
-    known = iter(to_units(_known(numbers), scale))
-    return [ABSENT if value is None else next(known) for value in numbers]
-
-
-def _levels(side: Sequence[_Level], price_scale: int, qty_scale: int) -> list[BinaryLevel]:
-    prices = to_units([level.price for level in side], price_scale)
-    quantities = to_units([level.quantity for level in side], qty_scale)
-    return [
-        BinaryLevel(price, _u32(quantity), _u32(level.orders or 0))
-        for price, quantity, level in zip(prices, quantities, side, strict=True)
-    ]
+def _spread(numbers: Sequence[_Number | None], known: Sequence[int]) -> Sequence[int]:
+    """The units of the known numbers, which ``known`` begins with, each in its place."""
+    if None not in numbers:
+        return known[: len(numbers)]
+    units = iter(known)
+    return [ABSENT if value is None else next(units) for value in numbers]
 
 
 def data_of(record: BinaryMarketData) -> dict[str, Any]:
@@ -237,26 +241,36 @@ def _side(record: BinaryMarketData, side: Sequence[BinaryLevel]) -> list[dict[st
     return levels
 
 
-def _book_scale(book: _Book, amounts: Sequence[_Number], floor: int) -> int:
-    sizes = [level.quantity for side in (book.buy, book.sell) for level in side]
+def _quantities(amounts: list[_Number], sizes: list[_Number], floor: int) -> tuple[int, list[int]]:
+    """The scale of the quantities, and all of them in its units: those of the book have 32 bits only."""
+    quantities = amounts + sizes
     if not sizes:
-        return exact_scale(amounts, floor)
-    needed = exact_scale([*amounts, *sizes], 0)
+        return exact_units(quantities, floor)
+    needed, units = exact_units(quantities, 0)
     if floor <= needed <= _QTY_DECIMALS:
-        return needed
+        return needed, units
     room = largest_scale([max(sizes)], _MAX_U32)
     if needed > max(_QTY_DECIMALS, floor):
         needed = min(_QTY_DECIMALS, room)
-    return max(needed, min(floor, room))
+    scale = max(needed, min(floor, room))
+    return scale, to_units(quantities, scale)
 
 
-def _u32(value: int) -> int:
-    return max(0, min(value, _MAX_U32))
+def _u32(values: list[int]) -> list[int]:
+    try:
+        array("I", values)
+    except OverflowError:
+        pass
+    else:
+        return values
+    return [max(0, min(value, _MAX_U32)) for value in values]
 
 
 def _microseconds(milliseconds: _Number | None) -> int:
     if milliseconds is None or not 0 <= milliseconds <= _MAX_U64 // 1000:
         return 0
+    if isinstance(milliseconds, int):
+        return milliseconds * 1000
     return round(milliseconds * 1000)
 
 

@@ -67,6 +67,24 @@ def test_a_record_comes_back(record: BinaryMarketData) -> None:
     assert BinaryMarketData.unpack(record.pack()) == record
 
 
+@given(st.lists(i64 | st.none(), min_size=5, max_size=5))
+def test_a_head_says_what_is_absent(others: list[int | None]) -> None:
+    numbers = [ABSENT if each is None else each for each in others]
+
+    packed = BinaryMarketData(1, 2, 3, 4, 5, 6, 7, *numbers).pack()
+
+    assert packed == struct.pack("<IBBBBQ6q", 1, 2, 3, 4, 5, 6, 7, *numbers)
+    assert BinaryMarketData.unpack(packed) == BinaryMarketData(1, 2, 3, 4, 5, 6, 7, *numbers)
+
+
+@pytest.mark.parametrize("more", [{}, {"volume": 1}])
+@pytest.mark.parametrize("wrong", [{"id": 2**32}, {"flags": -1}, {"timestamp_us": -1}, {"ltp": 2**63}])
+def test_a_number_without_room_is_an_error(wrong: dict[str, int], more: dict[str, int]) -> None:
+    fields = dict(zip(BinaryMarketData.__struct_fields__[:7], range(1, 8), strict=True))
+    with pytest.raises(struct.error):
+        BinaryMarketData(**{**fields, **more, **wrong}).pack()
+
+
 @pytest.mark.parametrize("levels", [1, 5, 20, 200, MAX_LEVELS])
 def test_books_of_every_depth(levels: int) -> None:
     side = [BinaryLevel(n, n, n) for n in range(1, levels + 1)]
