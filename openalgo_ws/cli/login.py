@@ -9,8 +9,9 @@ import click
 from openalgo_ws.accounts.store import NoSuchUser, list_users
 from openalgo_ws.accounts.store import login as store_login
 from openalgo_ws.adapter import Adapter, AuthRow
+from openalgo_ws.cli.brokers import find_adapter
 from openalgo_ws.cli.setup import Setup, pass_setup
-from openalgo_ws.cli.store import find_adapter, opened, vault_of
+from openalgo_ws.cli.store import opened, vault_of
 
 __all__ = ["login"]
 

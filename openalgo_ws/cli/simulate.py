@@ -17,8 +17,8 @@ from twisted.internet.ssl import CertificateOptions, PrivateCertificate
 from twisted.internet.task import LoopingCall, react
 
 from openalgo_ws.adapter import Adapter
+from openalgo_ws.cli.brokers import argument_adapter
 from openalgo_ws.config import is_loopback
-from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
 from openalgo_ws.simulator.book import DEEPEST
 from openalgo_ws.simulator.environment import SimulatedEnvironment
 from openalgo_ws.simulator.exchange import Exchange
@@ -111,7 +111,7 @@ def simulate(
     Prints the line that points the server here, and the credentials to log in with. Listens on
     this machine alone unless --host says otherwise.
     """
-    adapter = _adapter(broker)
+    adapter = argument_adapter(broker)
     if adapter.simulator is None:
         raise click.ClickException(f"{adapter.title} has no simulator")
     for text in options["faults"]:
@@ -204,17 +204,6 @@ class _Status:
             f"{journal.dropped} dropped"
         )
         click.echo(f"\r\033[K{line}", err=True, nl=False)
-
-
-def _adapter(broker: str) -> Adapter:
-    registry = Registry()
-    try:
-        return registry.load(broker)
-    except AdapterNotFound as error:
-        names = ", ".join(registry.names()) or "none"
-        raise click.BadParameter(f"{error}; there are: {names}", param_hint="BROKER") from None
-    except AdapterBroken as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _tls(certificate: Path | None, key: Path | None) -> CertificateOptions | None:

@@ -9,23 +9,31 @@ import click
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
-from openalgo_ws.adapter import Adapter
 from openalgo_ws.config import Settings, SettingsError
-from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
 
-__all__ = ["find_adapter", "opened", "vault_of"]
+__all__ = ["open_database", "opened", "vault_of"]
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database of the settings, with its tables made, for as long as it is needed.
+
+    Raises BadDatabaseUrl and DatabaseUnavailable.
+    """
+    database = Database(settings.database_url.reveal())
+    try:
+        database.prepare()
+        yield database
+    finally:
+        database.stop()
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Database]:
     """The configured database, for as long as this lasts; one clear line if it can't be used."""
     try:
-        database = Database(settings.database_url.reveal())
-        try:
-            database.prepare()
+        with open_database(settings) as database:
             yield database
-        finally:
-            database.stop()
     except (BadDatabaseUrl, DatabaseUnavailable) as error:
         raise click.ClickException(f"DATABASE_URL: {error}") from None
 
@@ -36,16 +44,4 @@ def vault_of(settings: Settings) -> Vault:
     try:
         return Vault(settings.pepper(), None if salt is None else salt.reveal())
     except SettingsError as error:
-        raise click.ClickException(str(error)) from None
-
-
-def find_adapter(name: str) -> Adapter:
-    """The adapter of a broker; one clear line if there is none."""
-    registry = Registry()
-    try:
-        return registry.load(name)
-    except AdapterNotFound as error:
-        known = ", ".join(registry.names())
-        raise click.ClickException(f"{error}; there are: {known}") from None
-    except AdapterBroken as error:
         raise click.ClickException(str(error)) from None

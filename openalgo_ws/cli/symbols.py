@@ -23,17 +23,18 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from openalgo_ws.accounts.crypto import Vault
-from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
+from openalgo_ws.accounts.database import BadDatabaseUrl, DatabaseUnavailable
 from openalgo_ws.accounts.sessions import read_session
 from openalgo_ws.adapter import Adapter
+from openalgo_ws.cli.brokers import argument_adapter
 from openalgo_ws.cli.setup import Setup, pass_setup
+from openalgo_ws.cli.store import open_database
 from openalgo_ws.config import Settings, SettingsError
-from openalgo_ws.registry import AdapterBroken, AdapterNotFound, Registry
 from openalgo_ws.symbols.loader import MAX_FILE, Master, MasterError, Report, describe, parse
 from openalgo_ws.symbols.store import Found, NotOurs, Stored, find, replace, stored
 from openalgo_ws.symbols.update import Downloaded, Downloader, download
 
-__all__ = ["open_database", "symbols"]
+__all__ = ["symbols"]
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ def load(setup: Setup, broker: str, files: tuple[Path, ...], verbose: bool) -> N
     is broken is reported with its line, and the rest loads. If a file can't be read at all, nothing
     is replaced.
     """
-    adapter = _adapter(broker)
+    adapter = argument_adapter(broker)
     with _progress() as bars, _errors():
         contents = ((path.name, _content(path)) for path in files)
         master = _parsed(adapter, contents, bars)
@@ -94,7 +95,7 @@ def load(setup: Setup, broker: str, files: tuple[Path, ...], verbose: bool) -> N
 @pass_setup
 def update(setup: Setup, broker: str, user: str | None, partial: bool, verbose: bool) -> None:
     """Fetch a broker's instruments from the broker and load them."""
-    adapter = _adapter(broker)
+    adapter = argument_adapter(broker)
     with _progress() as bars, _errors():
         credentials = {} if user is None else _credentials(setup.settings, adapter, user)
         came = _fetched(adapter, credentials, bars)
@@ -166,20 +167,6 @@ def table_of(found: Sequence[Found], wide: bool) -> Table:
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
-    """The database of the settings, with its tables made, for as long as it is needed.
-
-    Raises BadDatabaseUrl and DatabaseUnavailable.
-    """
-    database = Database(settings.database_url.reveal())
-    try:
-        database.prepare()
-        yield database
-    finally:
-        database.stop()
-
-
-@contextmanager
 def _errors() -> Iterator[None]:
     """What can go wrong, in one line and exit code 1."""
     try:
@@ -187,17 +174,6 @@ def _errors() -> Iterator[None]:
     except BadDatabaseUrl as error:
         raise click.ClickException(f"DATABASE_URL: {error}") from None
     except (DatabaseUnavailable, MasterError, NotOurs, SettingsError) as error:
-        raise click.ClickException(str(error)) from None
-
-
-def _adapter(broker: str) -> Adapter:
-    registry = Registry()
-    try:
-        return registry.load(broker)
-    except AdapterNotFound as error:
-        names = ", ".join(registry.names()) or "none"
-        raise click.BadParameter(f"{error}; there are: {names}", param_hint="BROKER") from None
-    except AdapterBroken as error:
         raise click.ClickException(str(error)) from None
 
 

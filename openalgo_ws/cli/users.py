@@ -16,8 +16,9 @@ from openalgo_ws.accounts.store import (
     list_users,
     replace_key,
 )
+from openalgo_ws.cli.brokers import find_adapter
 from openalgo_ws.cli.setup import Setup, pass_setup
-from openalgo_ws.cli.store import find_adapter, opened, vault_of
+from openalgo_ws.cli.store import opened, vault_of
 
 __all__ = ["user"]
 

@@ -18,7 +18,7 @@ from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.sessions import write_session
 from openalgo_ws.adapter import Adapter
-from openalgo_ws.cli import main
+from openalgo_ws.cli import brokers, main
 from openalgo_ws.cli import symbols as command
 from openalgo_ws.registry import AdapterNotFound
 from openalgo_ws.symbols import store
@@ -52,7 +52,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def run(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command on the database, with the fake broker."""
-    monkeypatch.setattr(command, "Registry", OnlyFake)
+    monkeypatch.setattr(brokers, "Registry", OnlyFake)
 
     def run(*words: object) -> Result:
         env = {"DATABASE_URL": url, "API_KEY_PEPPER": PEPPER, "COLUMNS": "200"}
@@ -256,14 +256,14 @@ SCRIPT = """
 import sys
 from dataclasses import replace
 from openalgo_ws.adapter import HttpRequest
-from openalgo_ws.cli import main, symbols
+from openalgo_ws.cli import brokers, main
 from tests.symbols.fakes import ADAPTER
 
 adapter = replace(
     ADAPTER,
     master_files=lambda credentials: {"instruments.csv": HttpRequest(method="GET", url=sys.argv[1])},
 )
-symbols.Registry = type("One", (), {"load": lambda self, name: adapter})
+brokers.Registry = type("One", (), {"load": lambda self, name: adapter})
 main(["symbols", "update", "fake"])
 """
 
