@@ -40,10 +40,10 @@ def ask(client: ClientConnection, **request: Any) -> dict[str, Any]:
             return reply
 
 
-def entered(server: ServerProcess, key: str) -> ClientConnection:
-    """A client that has authenticated."""
+def entered(server: ServerProcess, key: str, **more: Any) -> ClientConnection:
+    """A client that has authenticated, with ``more`` in its request."""
     client = connect(server.url, open_timeout=PATIENCE).__enter__()
-    assert ask(client, action="authenticate", api_key=key)["status"] == "success"
+    assert ask(client, action="authenticate", api_key=key, **more)["status"] == "success"
     return client
 
 
@@ -79,11 +79,11 @@ def alive(pid: int) -> bool:
         return False
 
 
-def on_both(server: ServerProcess, key: str) -> list[ClientConnection]:
+def on_both(server: ServerProcess, key: str, **more: Any) -> list[ClientConnection]:
     """Clients, of which each of two workers has at least one."""
     clients = []
     for _ in range(64):
-        clients.append(entered(server, key))
+        clients.append(entered(server, key, **more))
         count = len(clients)
         until(lambda count=count: status(server)["clients"] == count)
         if all(worker["clients"] for worker in status(server)["workers"].values()):

@@ -18,7 +18,7 @@ from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import replace_key
 from openalgo_ws.bus.segment import folder
 from openalgo_ws.demo import DEMO_KEY
-from tests.scale.clients import Faithful, alive, ask, entered, on_both, pids, rings, status, until
+from tests.scale.clients import PATIENCE, Faithful, alive, ask, entered, on_both, pids, rings, status, until
 from tests.support.process import PEPPER, ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -35,10 +35,12 @@ def ways(server: ServerProcess, bus: str) -> bool:
 
 
 def next_of(client, kind: str) -> dict:
-    while True:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
         message = json.loads(client.recv(timeout=20))
         if message["type"] == kind:
             return message
+    raise AssertionError(f"no {kind} has come")
 
 
 def close_code(client) -> int:
@@ -217,6 +219,45 @@ def test_all_workers_are_renewed_while_ticks_flow(workers, keys, publisher, bus)
     assert not any(alive(pid) for pid in old)
     assert ways(server, bus)
     assert "openalgo_ws_worker_deaths_total 0.0" in status(server, "/metrics")
+
+
+#: For a demo at any hour.
+ALWAYS = """
+utc_offset = 330
+[group.all]
+exchanges = ["NSE"]
+days = "all"
+hours = ["00:00-24:00"]
+"""
+
+
+def test_an_alert_reaches_clients_of_all_workers_that_want_notices(workers, keys, tmp_path) -> None:
+    (tmp_path / "always.toml").write_text(ALWAYS)
+    server = workers(
+        "--demo",
+        # Raised as soon as the feed has something to do, cleared when it has nothing any more.
+        WS_ALERTS="tick_age_s<1000:0s>2000:0s",
+        WS_UNSUBSCRIBE_LINGER_SECONDS="0",
+        WS_EXCHANGE_SESSIONS=str(tmp_path / "always.toml"),
+    )
+    server.wait_for("openalgo-ws is up")
+    clients = on_both(server, DEMO_KEY, notices=True)
+    without = entered(server, DEMO_KEY)
+    clients[0].send(json.dumps({"action": "subscribe", "symbols": ["NSE:RELIANCE"], "mode": "LTP"}))
+    assert next_of(clients[0], "subscribe")["status"] == "success"
+    for client in clients:
+        told = next_of(client, "alert")
+        assert (told["name"], told["status"], told["broker"]) == ("tick_age_s", "raised", "zerodha")
+        assert told["threshold"] == 1000
+    assert [alert["feed"] for alert in status(server)["alerts"]] == ["demo"]
+    clients[0].send(json.dumps({"action": "unsubscribe_all"}))
+    for client in clients:
+        told = next_of(client, "alert")
+        assert (told["status"], told["value"]) == ("cleared", None)
+    # Who did not ask for notices is told of nothing.
+    assert ask(without, action="ping")["type"] == "pong"
+    for client in (*clients, without):
+        client.close()
 
 
 def test_workers_end_with_their_supervisor(workers, keys) -> None:
