@@ -86,8 +86,11 @@ class Ledger:
     def close(self, session: Session) -> None:
         """Keep what a session that has ended counted."""
         for pool in session.pools():
-            book = _Book(session.account, session.broker, pool.feed.name)
-            self._books.setdefault(book, ConnectionCounters()).add(pool.counted())
+            self.add(session.account, session.broker, pool.feed.name, pool.counted())
+
+    def add(self, account: str, broker: str, feed: str, counted: ConnectionCounters) -> None:
+        """Count what connections have counted."""
+        self._books.setdefault(_Book(account, broker, feed), ConnectionCounters()).add(counted)
 
     def with_sessions(self, sessions: Iterable[Session]) -> Ledger:
         """The same with what these sessions have counted until now."""

@@ -26,11 +26,12 @@ from openalgo_ws.feeds.report import ConnectionReport
 from openalgo_ws.ops.alerts import Alerts
 from openalgo_ws.ops.histogram import Histogram
 from openalgo_ws.ops.probe import FEED as PROBE
+from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.sources import Feeds, Sources, Workers
 from openalgo_ws.ops.webhook import Webhook
 from openalgo_ws.tick import Mode
 
-__all__ = ["CONTENT_TYPE", "Metrics", "server_metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "loop_metric", "server_metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "openalgo_ws_"
@@ -64,6 +65,11 @@ def server_metrics(sources: Sources) -> Iterator[Metric]:
     return _Server(sources).parts()
 
 
+def loop_metric(pulse: Pulse) -> Metric:
+    """How late an event loop is."""
+    return _histogram("event_loop_lag_seconds", "How late the event loop is.", pulse.delays)
+
+
 class _Alerts(Collector):
     """Reads the alerts at every scrape."""
 
@@ -85,10 +91,11 @@ class _Server(Collector):
         self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
-        workers = self._sources.workers
+        workers, shards = self._sources.workers, self._sources.shards
+        own = self.parts() if shards is None else shards.metrics(self.parts())
         if workers is None:
-            return self.parts()
-        return workers.reports.metrics(itertools.chain(self.parts(), _workers(workers)))
+            return own
+        return workers.reports.metrics(itertools.chain(own, _workers(workers)))
 
     def parts(self) -> Iterator[Metric]:
         """What this process has counted."""
@@ -100,7 +107,7 @@ class _Server(Collector):
         yield from self._deliveries()
         yield from self._ticks()
         yield from self._bus()
-        yield _histogram("event_loop_lag_seconds", "How late the event loop is.", sources.pulse.delays)
+        yield loop_metric(sources.pulse)
         if sources.probe is not None:
             help = "From a feed's publication to the write to a client, measured by a probe 4 times a second."
             yield _histogram("latency_seconds", help, sources.probe.latencies)

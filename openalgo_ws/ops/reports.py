@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 from prometheus_client.core import Metric
 
-from openalgo_ws.feeds.report import AccountReport, FeedReport
+from openalgo_ws.feeds.counters import ConnectionCounters
+from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger
 
-__all__ = ["Family", "Report", "Reports", "families"]
+__all__ = ["Family", "Fed", "Report", "Reports", "families"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -33,6 +34,35 @@ class Family(msgspec.Struct, frozen=True, array_like=True):
     samples: list[tuple[str, Labels, float]]
 
 
+class Fed(msgspec.Struct, frozen=True):
+    """What a feed process has counted since its start. ``ticks`` and ``orders`` are those it published,
+    ``conflated`` and ``lost`` its publisher's; ``connections`` those of the `Ledger`."""
+
+    ticks: dict[str, list[int]] = {}
+    orders: int = 0
+    conflated: int = 0
+    lost: int = 0
+    connections: list[tuple[str, str, str, ConnectionCounters]] = []
+
+    def __add__(self, other: Fed) -> Fed:
+        ticks = {feed: list(counts) for feed, counts in self.ticks.items()}
+        for feed, counts in other.ticks.items():
+            known = ticks.get(feed)
+            ticks[feed] = (
+                list(counts) if known is None else [a + b for a, b in zip(known, counts, strict=True)]
+            )
+        ledger = Ledger()
+        for entry in (*self.connections, *other.connections):
+            ledger.add(*entry)
+        return Fed(
+            ticks,
+            self.orders + other.orders,
+            self.conflated + other.conflated,
+            self.lost + other.lost,
+            ledger.entries(),
+        )
+
+
 class Report(msgspec.Struct, frozen=True):
     """One worker at one moment. ``pid`` is its process' number; ``status`` is a part of ``/api/status``,
     ``clients`` its list of connections, ``brokers`` those of its clients."""
@@ -42,9 +72,13 @@ class Report(msgspec.Struct, frozen=True):
     status: dict[str, Any] = {}
     clients: list[dict[str, Any]] = []
     brokers: list[str] = []
-    #: Of a feed process: its part of the accounts and of the feeds.
+    #: Of a feed process: its part of the accounts and of the feeds, what it has counted, how much waits for
+    #: room on the bus, and the feeds of which it has something that trades now.
     accounts: list[AccountReport] = []
     feeds: list[FeedReport] = []
+    fed: Fed = Fed()
+    backlog: int = 0
+    due: list[str] = []
 
 
 def families(metrics: Iterable[Metric]) -> list[Family]:
@@ -68,6 +102,7 @@ class Reports:
         self.latest: dict[str, Report] = {}
         self._gone: dict[str, Family] = {}
         self._gone_status: dict[str, float] = {}
+        self._gone_fed = Fed()
 
     def put(self, name: str, report: Report) -> None:
         """A worker has reported."""
@@ -84,11 +119,20 @@ class Reports:
                 self._gone[family.name] = family if known is None else _sum([known, family])
         for key in COUNTED:
             self._gone_status[key] = self._gone_status.get(key, 0) + report.status.get(key, 0)
+        self._gone_fed += report.fed
 
     def total(self, key: str) -> int:
         """The sum of one number of the statuses; of `COUNTED`, with workers that are gone."""
         now = sum(report.status.get(key, 0) for report in self.latest.values())
         return int(now + self._gone_status.get(key, 0))
+
+    def loop_lag_ms(self) -> float:
+        """The worst delay of an event loop that was reported last."""
+        return max((float(one.status.get("loop_lag_ms", 0.0)) for one in self.latest.values()), default=0.0)
+
+    def fed(self, own: Fed) -> Fed:
+        """What this process' feeds, ``own``, and all feed processes have counted, those that are gone too."""
+        return sum((report.fed for report in self.latest.values()), own + self._gone_fed)
 
     def metrics(self, own: Iterable[Metric]) -> Iterator[Metric]:
         """The metrics of all workers together, with those of the supervisor's process, ``own``."""

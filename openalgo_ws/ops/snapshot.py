@@ -47,7 +47,8 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
 
     Times are in seconds, but for the latency, which is in milliseconds.
     """
-    meter, feeds = sources.meter, sources.feeds
+    feeds = sources.feeds
+    ticks = {} if sources.meter is None else sources.meter.ticks
     due = sources.due()
     return {
         "version": sources.version,
@@ -65,7 +66,7 @@ def snapshot(sources: Sources, now: float, began: float) -> dict[str, Any]:
             {
                 **msgspec.to_builtins(feed),
                 "in_session": feed.tag in due,
-                "ticks": 0 if meter is None else sum(meter.ticks.get(feed.tag, ())),
+                "ticks": sum(ticks.get(feed.tag, ())),
             }
             for feed in (() if feeds is None else feeds.feed_reports())
         ],

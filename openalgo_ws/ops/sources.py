@@ -138,7 +138,8 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     With worker processes `gateway` is the one that serves the status page alone.
 
     ``due`` names the feeds of which something is held whose exchange trades now. ``served`` tells, where
-    feeds are other processes' matter, whether one of these answers.
+    feeds are other processes' matter, whether one of these answers. ``shards``: what further feed processes
+    report; the feeds, counts and publisher here are those of all together.
     """
 
     version: str
@@ -152,6 +153,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     due: Callable[[], set[str]] = set
     workers: Workers | None = None
     served: Callable[[], bool] | None = None
+    shards: Reports | None = None
 
     def ticks(self) -> int:
         """Ticks that came over the bus, without the probe's."""
@@ -169,12 +171,12 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     def loop_lag(self) -> float:
         """How late the event loop was at worst since this was last asked (seconds); of all processes."""
-        here = self.pulse.worst()
-        if self.workers is None:
-            return here
-        reports = self.workers.reports.latest.values()
-        there = max((float(report.status.get("loop_lag_ms", 0.0)) for report in reports), default=0.0)
-        return max(here, there / 1000)
+        there = [
+            reports.loop_lag_ms() / 1000
+            for reports in (self.shards, None if self.workers is None else self.workers.reports)
+            if reports is not None
+        ]
+        return max(self.pulse.worst(), *there, 0.0)
 
     def notify(self, users: Collection[str], notice: Mapping[str, Any]) -> None:
         """Send a notice to those clients of these users that asked for notices."""

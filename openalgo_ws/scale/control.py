@@ -7,6 +7,7 @@ way the supervisor has ended, the worker ends too.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,8 +122,14 @@ class Invalidate(_Message, frozen=True):
 FromWorker = Ready | Reported | Counted
 FromSupervisor = Listen | Drain | Counted | Forget | Notice | Invalidate
 
+
+def _counter(kind: Any, value: dict[str, int]) -> Counter[str]:
+    """The only type in a report that msgspec does not know."""
+    return Counter(value)
+
+
 _encoder = msgspec.msgpack.Encoder()
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker, dec_hook=_counter).decode
 decode_from_supervisor = msgspec.msgpack.Decoder(FromSupervisor).decode
 
 

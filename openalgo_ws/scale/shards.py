@@ -16,8 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
 from openalgo_ws.bus.demand import Demand, Denied, Granted, Want
+from openalgo_ws.feeds.report import AccountReport
 from openalgo_ws.ops.reports import Report
-from openalgo_ws.ops.sources import Feeds
+from openalgo_ws.ops.sources import Backlog, Counts, Feeds
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.local import LocalDemandClient
 from openalgo_ws.scale.member import Stream
@@ -129,9 +130,13 @@ class Shards:
         others: dict[str, Demand] = {f"feed-{shard}": demand for shard, demand in self._remote.items()}
         return ShardedDemand({"feed-0": own, **others})
 
-    def feeds(self, own: Feeds) -> ShardedFeeds:
-        """How the feeds are, over all shards; ``own`` are those of this process."""
-        return ShardedFeeds(own, self.supervisor.reports)
+    def feeds(self, own: Feeds, meter: Counts, bus: Backlog, due: Callable[[], set[str]]) -> ShardedFeeds:
+        """How the feeds are, over all shards; ``own`` and the others are those of this process."""
+        return ShardedFeeds(own, self.supervisor.reports, meter=meter, bus=bus, due=due)
+
+    def account_reports(self) -> list[AccountReport]:
+        """What the other processes have of the accounts."""
+        return [one for report in self.supervisor.reports.latest.values() for one in report.accounts]
 
     def invalidate(self, user: str) -> None:
         """A user's credentials may have changed."""

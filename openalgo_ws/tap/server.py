@@ -246,6 +246,8 @@ class Server(Service):
 
             def stats() -> dict[str, Any]:
                 reports = [] if feeds.own is None else feeds.own.manager.account_reports()
+                if self._shards is not None:
+                    reports += self._shards.account_reports()
                 elsewhere = None if pool is None else pool.served()
                 return proxy_stats(gateway.clients(), reports, environment.now(), elsewhere)
 
@@ -264,12 +266,18 @@ class Server(Service):
             own = feeds.own
             sources = msgspec.structs.replace(
                 sources,
-                feeds=own.manager if self._shards is None else self._shards.feeds(own.manager),
+                feeds=own.manager,
                 bus=own.publisher,
                 meter=own.meter,
                 probe=Probe(self._reactor, own.publisher, gateway.router),
                 due=own.stale.due,
             )
+            if self._shards is not None:
+                whole = self._shards.feeds(own.manager, own.meter, own.publisher, own.stale.due)
+                reports = self._shards.supervisor.reports
+                sources = msgspec.structs.replace(
+                    sources, feeds=whole, bus=whole, meter=whole, due=whole.due, shards=reports
+                )
         return StatusPort(
             self._reactor, self._settings, sources, keys=accounts, demand=feeds.demand, now=environment.now
         )

@@ -18,12 +18,15 @@ from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
-from openalgo_ws.ops.reports import Report
+from openalgo_ws.ops.metrics import loop_metric
+from openalgo_ws.ops.pulse import Pulse
+from openalgo_ws.ops.reports import Report, families
 from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.control import Boot
 from openalgo_ws.scale.local import LocalDemandServer
 from openalgo_ws.scale.server import DemandServer
+from openalgo_ws.scale.sharded_feeds import fed
 from openalgo_ws.scale.shards import ShardMember
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import feed_side
@@ -70,10 +73,20 @@ class ShardServer(Service):
         assert own is not None, "shards have feeds of their own"
         assert isinstance(own.publisher, Publisher), "shards publish on ZeroMQ"
         own.publisher.attach([BusEndpoint(self._boot.bus, bind=False)])
+        pulse = Pulse(reactor)
 
         def report() -> Report:
             manager = own.manager
-            return Report(pid=os.getpid(), accounts=manager.account_reports(), feeds=manager.feed_reports())
+            return Report(
+                pid=os.getpid(),
+                metrics=families([loop_metric(pulse)]),
+                status={"loop_lag_ms": pulse.worst() * 1000},
+                accounts=manager.account_reports(),
+                feeds=manager.feed_reports(),
+                fed=fed(manager, own.meter, own.publisher),
+                backlog=own.publisher.backlog(),
+                due=sorted(own.stale.due()),
+            )
 
         def invalidate(user: str) -> None:
             accounts.invalidate(user)
@@ -82,7 +95,7 @@ class ShardServer(Service):
         self._member = ShardMember(reactor, report=report, invalidate=invalidate, orphaned=self._orphaned)
         server = DemandServer(reactor, feeds.demand, generation=secrets.token_hex(8))
         listening = LocalDemandServer(reactor, Path(self._boot.demand), server)
-        self._parts = [accounts, symbols, *feeds.parts(), self._member, listening]
+        self._parts = [accounts, symbols, *feeds.parts(), pulse, self._member, listening]
 
     def startService(self) -> None:
         """Begin."""

@@ -102,6 +102,14 @@ def carried(server: ServerProcess) -> list[int]:
     )
 
 
+def counted(server: ServerProcess, name: str) -> float:
+    """A counter, summed over its labels."""
+    lines = [
+        line for line in status(server, "/metrics").splitlines() if line.startswith(f"openalgo_ws_{name}")
+    ]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
 @pytest.mark.slow
 def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replaced(
     private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
@@ -125,6 +133,9 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
     assert ask(client, action="get_broker_info")["adapter_status"] == "connected"
     until(lambda: status(server, "/readyz")["ok"])
 
+    # What is counted is counted over all three.
+    until(lambda: counted(server, "broker_logins_total") == 3)
+    assert counted(server, "reconnects_total") == 0
     before = children(server)
     assert len(before) == 2
     os.kill(before[0], signal.SIGKILL)
@@ -132,6 +143,12 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
     until(lambda: len(children(server)) == 2 and before[0] not in children(server))
     until(lambda: carried(server) == shares)
     ticking(client, set(names))
+    # What the dead one had counted is still counted.
+    until(lambda: counted(server, "broker_logins_total") == 4)
+    published = counted(server, "ticks_in_total")
+    assert published >= INSTRUMENTS
+    (feed,) = status(server)["feeds"]
+    assert feed["ticks"] >= published
 
     # A subscription that is given back is given back to its shard.
     ask(client, action="unsubscribe_all")
