@@ -43,6 +43,21 @@ SECRET_FIELDS = ("key", "secret", "token", "password", "pin", "totp", "session")
 PATIENCE = 5.0
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """pytest-twisted wraps what hypothesis calls, again for every parameter: undo it each time.
+
+    Otherwise the second parameter's test would run inside the leftovers of the first one's.
+    """
+    held = getattr(pyfuncitem.obj, "hypothesis", None)
+    inner = getattr(held, "inner_test", None)
+    try:
+        return (yield)
+    finally:
+        if held is not None:
+            held.inner_test = inner
+
+
 class SecretWatch:
     """The secrets of the running test, and everything that was logged meanwhile."""
 

@@ -22,6 +22,10 @@ __all__ = ["Outbox"]
 #: How much a client that fell behind is given at a time when it has drained.
 _PORTION = 64 * 1024
 
+#: About so many bytes are joined at a time. A larger block is mapped by the allocator anew each time, and
+#: the faults of its pages cost more than another `send`.
+_JOINED = 112 * 1024
+
 
 class Outbox:
     """Frames of this turn, and whom they go to."""
@@ -87,15 +91,23 @@ class Outbox:
         return messages
 
     def seal(self) -> bool:
-        """Join the frames, for those who are here now. False: the last ones are not written yet."""
+        """Join the frames, for those who are here now. False: some are not joined yet."""
         if self._rest:
             return not self.frames
-        if self.frames:
-            self._data = self._join(self.frames)
-            self._messages = len(self.frames)
-            self.frames.clear()
-            self._rest = self.writers[::-1]
-        return True
+        frames = self.frames
+        if not frames:
+            return True
+        most = _JOINED // len(frames[0]) + 1
+        if len(frames) <= most:
+            self._messages = len(frames)
+            self._data = self._join(frames)
+            frames.clear()
+        else:
+            self._messages = most
+            self._data = self._join(frames[:most])
+            del frames[:most]
+        self._rest = self.writers[::-1]
+        return not frames
 
     def flush(self) -> int:
         """Write everything to every client; how many messages that were."""
@@ -131,13 +143,14 @@ class Outbox:
         self.channels.pop(channel, None)
         self._kept.pop(channel, None)
 
-    def fall_behind(self) -> None:
-        """From now on keep only the latest of each channel."""
-        self.flush()
+    def fall_behind(self) -> int:
+        """From now on keep only the latest of each channel. How many messages were written before."""
+        messages = self.flush()
         self.behind = True
         for channel in self.channels:
             channel.shift(self)
         self._risen.clear()
+        return messages
 
     def sink_back(self) -> int:
         """The client has filled up again before it had everything: what has come for it meanwhile is

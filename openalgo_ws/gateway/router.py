@@ -306,7 +306,7 @@ class Router:
 
     def flush_client(self, writer: ClientWriter) -> None:
         """Write what waits for one client."""
-        self._deliveries += self._outboxes[writer].flush()
+        self._delivered(self._outboxes[writer].flush())
 
     def flush(self) -> None:
         """Write what this turn has put into outboxes."""
@@ -348,9 +348,13 @@ class Router:
             written, self._written = self._written, None
             written.callback(None)
 
+    def _delivered(self, messages: int) -> None:
+        """Count them. (`+=` with a call that writes loses what is counted when a client overflows in it.)"""
+        self._deliveries += messages
+
     def overflowed(self, writer: ClientWriter) -> None:
         """The client can't keep up: conflate for it alone."""
-        self._private(writer).fall_behind()
+        self._delivered(self._private(writer).fall_behind())
 
     def drained(self, writer: ClientWriter) -> None:
         """The client has everything that was written: give it the latest of each symbol."""
@@ -365,7 +369,7 @@ class Router:
                 if outbox.catch_up():
                     self._settle_later(writer)
                 elif writer.paused:
-                    self._deliveries += outbox.sink_back()
+                    self._delivered(outbox.sink_back())
                     return
                 yield
         finally:
@@ -458,7 +462,7 @@ class Router:
             if outbox in self._unwritten:
                 # Its turn had not come. (A last value that waits for the reply is no such thing.)
                 del self._unwritten[outbox]
-                self._deliveries += outbox.flush()
+                self._delivered(outbox.flush())
         self._settle_later(writer)
         return outbox
 
@@ -500,7 +504,7 @@ class Router:
             return True
         if not other.seal():
             return False
-        self._deliveries += outbox.flush()
+        self._delivered(outbox.flush())
         for channel in outbox.channels:
             channel.discard(outbox)
         other.writers.append(writer)

@@ -128,21 +128,6 @@ def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, o
         settings.load_profile("suite")
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """pytest-twisted wraps what hypothesis calls, again for every parameter: undo it each time.
-
-    Otherwise the second adapter's test would run inside the leftovers of the first one's.
-    """
-    held = getattr(pyfuncitem.obj, "hypothesis", None)
-    inner = getattr(held, "inner_test", None)
-    try:
-        return (yield)
-    finally:
-        if held is not None:
-            held.inner_test = inner
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """``subject``: every installed adapter; ``subject_and_case``: every case of its vectors."""
     with_vectors = [name for name in ADAPTERS if (HERE / "vectors" / f"{name}.json").exists()]

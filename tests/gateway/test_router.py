@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -16,6 +17,15 @@ from openalgo_ws.gateway import outbox
 from openalgo_ws.gateway.channel import ChannelKey
 from openalgo_ws.tick import Mode
 from tests.gateway.support import Rig, record
+
+
+@pytest.fixture(scope="module", params=["whole", "in pieces"], autouse=True)
+def joined(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What gathers for a client is joined as a whole, or, as where it is much, in pieces."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "in pieces":
+            patch.setattr(outbox, "_JOINED", 1)
+        yield
 
 
 @pytest.fixture
@@ -372,6 +382,22 @@ def test_a_client_that_overflows_in_the_middle_of_a_flush_costs_nobody_a_tick(ri
     assert writers[1].ltps() == [0.0]
 
 
+def test_a_client_that_overflows_in_the_middle_of_many_ticks_is_owed_the_rest(rig: Rig) -> None:
+    alone, *several = [rig.writer() for _ in range(4)]
+    rig.hold(alone, throttle=0.0)
+    rig.hold(alone, "TCS")
+    for writer in several:
+        rig.hold(writer)
+    rig.clock.pump([0.6] * 10)
+    assert rig.router.outboxes() == 2
+    for writer in (alone, several[1]):
+        writer.on_write = lambda writer=writer: rig.router.overflowed(writer)
+    ltps = [1.0, 2.0, 3.0, 4.0]
+    rig.router.receive([(topic_for("f"), pack([record(ltp) for ltp in ltps]))])
+    assert [writer.ltps() for writer in (alone, *several)] == [ltps] * 4
+    assert rig.router.stats.deliveries == 16
+
+
 def test_a_client_that_goes_takes_nothing_with_it(rig: Rig) -> None:
     first, second = rig.writer(), rig.writer()
     for writer in (first, second):
@@ -449,11 +475,12 @@ def test_control_messages_go_to_control(rig: Rig) -> None:
 # The law of throttling, for any course of events.
 
 tick = st.just(("tick", 0))
+burst = st.tuples(st.just("burst"), st.integers(2, 5))
 wait = st.tuples(st.just("pass"), st.integers(1, 70))
 who = st.integers(0, 2)
 join = st.tuples(st.just("join"), who)
 anything = st.one_of(
-    tick, wait, join, *(st.tuples(st.just(kind), who) for kind in ("leave", "block", "unblock"))
+    tick, burst, wait, join, *(st.tuples(st.just(kind), who) for kind in ("leave", "block", "unblock"))
 )
 
 
@@ -476,8 +503,12 @@ class Course:
         self.rig.clock.pump([0.1] * 20)
 
     def tick(self, _: int) -> None:
-        self.value += 1
-        self.rig.publish(self.value)
+        self.burst(1)
+
+    def burst(self, count: int) -> None:
+        records = [record(self.value + index) for index in range(1, count + 1)]
+        self.value += count
+        self.rig.router.receive([(topic_for("f"), pack(records))])
 
     def wait(self, milliseconds: int) -> None:
         self.rig.clock.pump([0.001] * milliseconds)
@@ -511,8 +542,8 @@ class Course:
                 assert ltps[-1] == self.value
 
 
-@settings(max_examples=300)
-@given(st.lists(st.one_of(tick, wait, join), max_size=40), st.sampled_from([0, 50, 80]))
+@settings(max_examples=150)
+@given(st.lists(st.one_of(tick, burst, wait, join), max_size=40), st.sampled_from([0, 50, 80]))
 def test_messages_keep_their_distance_and_the_last_arrives(
     events: list[tuple[str, int]], throttle_ms: int
 ) -> None:
@@ -526,7 +557,7 @@ def test_messages_keep_their_distance_and_the_last_arrives(
         assert course.writers[0].ltps()[-1] == course.value
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(anything, max_size=40), st.sampled_from([0, 50, 80]))
 def test_nothing_is_lost_when_clients_come_and_go_and_stall(
     events: list[tuple[str, int]], throttle_ms: int
