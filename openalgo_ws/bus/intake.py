@@ -39,6 +39,8 @@ _Key = bytes | tuple[bytes, str, str]
 #: Topics that are remembered. Whoever publishes more has them read anew.
 _TOPICS = 65_536
 
+_BRACE = ord("{")
+
 #: Bytes that count as a message where many are in one, as in our own batches.
 _EACH = 256
 
@@ -52,7 +54,7 @@ _PATIENCE = 64
 
 class Intake:
     """Hands what a source reads to ``receive``, at most ``batch`` messages a turn; while it conflates,
-    a quarter of what it reads in one where that is more.
+    a quarter of what it may read in one where that is more, and a quarter of ``most`` once it has read all.
 
     The source reads up to `size` messages a turn, gives them to `take`, and has its next turn when that
     says so or when ``again`` is called. ``most`` is the largest `size`. Beyond ``mark`` messages (or 256
@@ -85,8 +87,9 @@ class Intake:
         #: Messages of it, and bytes.
         self._count = 0
         self._weight = 0
-        #: Instrument → mode (or topic, which says the mode) → the latest.
-        self._latest: dict[_Key, dict[Any, Any]] = {}
+        #: Instrument → the latest: the message where it has one mode, else mode (or topic, which says the
+        #: mode) → what came last.
+        self._latest: dict[_Key, Message | dict[Any, Any]] = {}
         #: Topic → what stands before its mode; None where it is not market data.
         self._stems: dict[bytes, bytes | None] = {}
         #: Whether only the latest of each instrument is kept at present.
@@ -116,9 +119,10 @@ class Intake:
         else:
             self._keep(messages)
             if not self._held:
-                self._hand(self._oldest())
+                self._hand(self._oldest(more))
         if not more:
-            self._size, self._full = self._few, 0
+            # While it conflates, turns are long: the next should read all that came during this one.
+            self._size, self._full = self._size if self.conflating else self._few, 0
         elif self._size < self._batch:
             self._size = min(2 * self._size, self._batch)
         elif self._full < _PATIENCE:
@@ -152,6 +156,7 @@ class Intake:
             self._line.clear()
             self._count = self._weight = 0
         stems, latest = self._stems, self._latest
+        replaced = 0
         for message in messages:
             topic, payload = message
             try:
@@ -159,7 +164,7 @@ class Intake:
             except KeyError:
                 stem = self._stem(topic)
             # What can't be a tick must not replace one; it is counted where all such are.
-            if stem is None or payload[:1] != b"{":
+            if stem is None or not payload or payload[0] != _BRACE:
                 if topic.startswith(TICKS_PREFIX):
                     self._keep_records(message)
                 else:
@@ -167,11 +172,18 @@ class Intake:
                 continue
             kept = latest.get(stem)
             if kept is None:
-                latest[stem] = {topic: payload}
+                latest[stem] = message
+            elif isinstance(kept, tuple):
+                if kept[0] == topic:
+                    replaced += 1
+                    latest[stem] = message
+                else:
+                    latest[stem] = {kept[0]: kept[1], topic: payload}
             else:
                 # To the end, behind the instrument's other modes.
-                self.conflated += kept.pop(topic, None) is not None
+                replaced += kept.pop(topic, None) is not None
                 kept[topic] = payload
+        self.conflated += replaced
 
     def _keep_records(self, message: Message) -> None:
         topic, payload = message
@@ -182,7 +194,10 @@ class Intake:
             return
         latest = self._latest
         for record in records:
-            kept = latest.setdefault((topic, record.symbol, record.exchange), {})
+            key = topic, record.symbol, record.exchange
+            kept = latest.get(key)
+            if not isinstance(kept, dict):
+                kept = latest[key] = {}
             self.conflated += kept.pop(record.mode, None) is not None
             kept[record.mode] = record
 
@@ -198,10 +213,13 @@ class Intake:
         self._count += len(messages)
         self._weight += _weight(messages)
 
-    def _oldest(self) -> list[Message]:
-        """Take away what waits longest: a batch, or less where it is heavy."""
+    def _oldest(self, more: bool) -> list[Message]:
+        """Take away what waits longest: a batch, or less where it is heavy; while it conflates, more."""
         line, latest = self._line, self._latest
-        most = max(self._batch, self._size // 4) if self.conflating else self._batch
+        most = self._batch
+        if self.conflating:
+            # Reading comes first. Where it has left nothing, the turn's time is for handing on.
+            most = max(most, (self._size if more else self._most) // 4)
         found: list[Message] = []
         weight = 0
         while line and len(found) + len(line[0]) <= most and weight < most * _EACH:
@@ -213,7 +231,9 @@ class Intake:
         records: dict[bytes, list[TickRecord]] = {}
         for key in list(islice(latest, most - len(found))):
             kept = latest.pop(key)
-            if isinstance(key, tuple):
+            if isinstance(kept, tuple):
+                found.append(kept)
+            elif isinstance(key, tuple):
                 records.setdefault(key[0], []).extend(kept.values())
             else:
                 found.extend(kept.items())

@@ -172,6 +172,33 @@ def test_it_reads_more_the_longer_there_is_more_and_less_when_there_is_not() -> 
     assert gateway.intake.size == 256
 
 
+def test_while_it_conflates_it_hands_on_more_where_all_was_read() -> None:
+    gateway = Gateway(batch=4, most=64, mark=20)
+    gateway.blocks = True
+    gateway.intake.take([tick("TCS", 0)], True)
+    gateway.intake.take([tick(f"S{n}", n) for n in range(40)], True)
+    gateway.blocks = False
+    assert gateway.busy is not None
+    gateway.busy.callback(None)
+    gateway.intake.take([], True)
+    gateway.intake.take([], False)
+    gateway.intake.take([], True)
+    assert [len(batch) for batch in gateway.batches] == [1, 4, 16, 4]
+    gateway.go_on()
+    assert gateway.messages[1:] == [tick(f"S{n}", n) for n in range(40)]
+
+
+def test_while_it_conflates_it_reads_as_much_in_the_next_turn() -> None:
+    gateway = Gateway(batch=1024, mark=20)
+    gateway.blocks = True
+    gateway.intake.take([tick("TCS", 0)], True)
+    gateway.intake.take([tick(f"S{n}", n) for n in range(40)], True)
+    gateway.intake.take([tick("S1", 1)], False)
+    assert (gateway.intake.conflating, gateway.intake.size) == (True, 1024)
+    gateway.go_on()
+    assert (gateway.intake.conflating, gateway.intake.size) == (False, 256)
+
+
 def test_large_batches_pass_as_they_came_too() -> None:
     gateway = Gateway(batch=1024)
     batch = [tick("SBIN", ltp) for ltp in range(1024)]
