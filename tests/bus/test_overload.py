@@ -43,13 +43,6 @@ class Gateway:
 
 
 @pytest.fixture
-def bus() -> Iterator[ZmqBus]:
-    bus = ZmqBus(reactor)
-    yield bus
-    bus.shutdown()
-
-
-@pytest.fixture
 def foreign() -> Iterator[zmq.Socket[bytes]]:
     """A publisher as others have it: it drops the newest in silence when its queue is full."""
     with zmq.Context() as context, context.socket(zmq.PUB) as socket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import pytest_twisted
@@ -46,13 +45,6 @@ class Collector:
         else:
             self._waiting.append((count, done))
         return done.addTimeout(10, reactor)
-
-
-@pytest.fixture
-def bus() -> Iterator[ZmqBus]:
-    bus = ZmqBus(reactor)
-    yield bus
-    bus.shutdown()
 
 
 @pytest.fixture

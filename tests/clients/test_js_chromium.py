@@ -72,24 +72,6 @@ def site() -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """A browser for all tests here."""
-    assert BINARY is not None
-    chromium = Chromium(BINARY, tmp_path_factory.mktemp("chromium"))
-    yield chromium
-    chromium.stop()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The demo."""
-    server = ServerProcess(tmp_path_factory.mktemp("demo"), "--demo")
-    server.start()
-    yield server
-    server.kill()
-
-
 def wait_for_another(page: Page, expression: str) -> None:
     """Wait until something that is shown has changed."""
     page.wait_for(f"/[0-9]/.test({expression})")

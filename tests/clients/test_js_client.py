@@ -112,14 +112,6 @@ def test_it_refuses_what_is_no_message(decoder: Node, data: bytes) -> None:
         assert len(decoded(decoder, data)) == count
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("demo"), "--demo")
-    server.start()
-    yield server
-    server.kill()
-
-
 def three_modes(client: Node) -> dict[int, dict[str, Any]]:
     assert client.hear()["authenticated"]["broker"] == "zerodha"
     seen: dict[int, dict[str, Any]] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +27,6 @@ def code(page: Path, language: str, url: str) -> str:
     program = "\n".join(blocks)
     assert ADDRESS in program
     return program.replace(ADDRESS, url)
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The demo."""
-    server = ServerProcess(tmp_path_factory.mktemp("demo"), "--demo")
-    server.start()
-    yield server
-    server.kill()
 
 
 def says(folder: Path, arguments: tuple[str, ...], *patterns: str) -> None:

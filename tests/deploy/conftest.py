@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from websockets.sync.connection import Connection
 
 from openalgo_ws.demo import DEMO_KEY
-from tests.support.process import ServerProcess
+from tests.support.fixtures import process
+
+__all__ = ["process"]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -51,21 +53,6 @@ def passes() -> Callable[..., str]:
         return ran.stdout + ran.stderr
 
     return run
-
-
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Make a server process; it is killed at the end if it still runs."""
-    made: list[ServerProcess] = []
-
-    def make(*options: str, **environ: str) -> ServerProcess:
-        made.append(ServerProcess(tmp_path, *options, **environ))
-        return made[-1]
-
-    yield make
-    for server in made:
-        if hasattr(server, "_process"):
-            server.kill()
 
 
 def first_tick(client: Connection) -> dict[str, Any]:

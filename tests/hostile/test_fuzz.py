@@ -18,7 +18,8 @@ from websockets.sync.client import connect
 
 from tests.hostile.fuzz import Fuzz
 from tests.hostile.wire import BINARY, TEXT, server_frames
-from tests.server.conftest import alice, process
+from tests.server.conftest import alice
+from tests.support.fixtures import process
 from tests.support.process import ServerProcess, free_port
 
 __all__ = ["alice", "process"]

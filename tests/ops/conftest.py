@@ -30,8 +30,9 @@ from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources
 from tests.gateway.conftest import Server, dial, serve
+from tests.support.fixtures import browser
 
-__all__ = ["dial", "serve"]
+__all__ = ["browser", "dial", "serve"]
 
 #: Shown nowhere but in requests.
 TOKEN = "a token for the status port"

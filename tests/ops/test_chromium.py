@@ -44,15 +44,6 @@ LAST = cell("NSE:RELIANCE", "last")
 Serve = Callable[..., tuple[ServerProcess, str]]
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    """A browser for all tests here."""
-    assert BINARY is not None
-    chromium = Chromium(BINARY, tmp_path_factory.mktemp("chromium"))
-    yield chromium
-    chromium.stop()
-
-
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serve]:
     """Start a server, a demo if nothing else is asked for; it and its page's address."""

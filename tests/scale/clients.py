@@ -47,6 +47,15 @@ def entered(server: ServerProcess, key: str, **more: Any) -> ClientConnection:
     return client
 
 
+def close_code(client: ClientConnection) -> int | None:
+    """Take what comes until the server closes the connection; the code of its close frame."""
+    try:
+        while True:
+            client.recv(timeout=PATIENCE)
+    except ConnectionClosed as closed:
+        return None if closed.rcvd is None else closed.rcvd.code
+
+
 def status(server: ServerProcess, path: str = "/api/status") -> Any:
     """What the status port says."""
     url = f"http://127.0.0.1:{server.environ['STATUS_PORT']}{path}"

@@ -18,7 +18,19 @@ from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import replace_key
 from openalgo_ws.bus.segment import folder
 from openalgo_ws.demo import DEMO_KEY
-from tests.scale.clients import PATIENCE, Faithful, alive, ask, entered, on_both, pids, rings, status, until
+from tests.scale.clients import (
+    PATIENCE,
+    Faithful,
+    alive,
+    ask,
+    close_code,
+    entered,
+    on_both,
+    pids,
+    rings,
+    status,
+    until,
+)
 from tests.support.process import PEPPER, ServerProcess
 
 pytestmark = pytest.mark.slow
@@ -41,14 +53,6 @@ def next_of(client, kind: str) -> dict:
         if message["type"] == kind:
             return message
     raise AssertionError(f"no {kind} has come")
-
-
-def close_code(client) -> int:
-    try:
-        while True:
-            client.recv(timeout=20)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code
 
 
 @both_ways

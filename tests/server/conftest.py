@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,10 @@ import pytest
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user
-from tests.support.process import PEPPER, ServerProcess
+from tests.support.fixtures import process
+from tests.support.process import PEPPER
 
-Start = Callable[..., ServerProcess]
-
-
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[Start]:
-    """Make a server process; it is killed at the end if it still runs."""
-    made: list[ServerProcess] = []
-
-    def make(*options: str, **environ: str) -> ServerProcess:
-        made.append(ServerProcess(tmp_path, *options, **environ))
-        return made[-1]
-
-    yield make
-    for server in made:
-        if hasattr(server, "_process"):
-            server.kill()
+__all__ = ["process"]
 
 
 @pytest.fixture

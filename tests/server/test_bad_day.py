@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect
 
-from tests.server.conftest import Start
+from tests.support.fixtures import Start
 from tests.support.process import free_port
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from openalgo_ws.client import MarketData
 from openalgo_ws.recording import Recorder, Recording
 from openalgo_ws.tick import Mode
-from tests.server.conftest import Start
+from tests.support.fixtures import Start
 from tests.support.process import TIMEOUT, ServerProcess, free_port
 
 pytestmark = pytest.mark.slow

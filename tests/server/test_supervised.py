@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import Start
+from tests.support.fixtures import Start
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import zmq
-from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.scale.clients import close_code
 from tests.support.certificates import Authority
 from tests.support.process import free_port
 
@@ -34,14 +34,6 @@ def published(port: int, symbol: str, ltp: float, socket) -> dict:
             except TimeoutError:
                 continue
     raise AssertionError("nothing came")
-
-
-def close_code(client) -> int:
-    try:
-        while True:
-            client.recv(timeout=10)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code
 
 
 def test_a_publisher_outside_feeds_a_client(process, alice) -> None:

@@ -10,24 +10,8 @@ import pytest_twisted
 from twisted.internet.error import CannotListenError
 from twisted.logger import globalLogPublisher
 
-from openalgo_ws.adapter import Order
 from openalgo_ws.simulator.journal import Outcome
-
-ORDER = Order(
-    orderid="7",
-    symbol="SBIN",
-    exchange="NSE",
-    action="BUY",
-    quantity=1,
-    price=1.0,
-    trigger_price=0.0,
-    pricetype="LIMIT",
-    product="MIS",
-    order_status="open",
-    filled_quantity=0,
-    pending_quantity=1,
-    average_price=0.0,
-)
+from tests.support.orders import ORDER
 
 
 @pytest_twisted.ensureDeferred

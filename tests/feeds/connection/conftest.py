@@ -29,7 +29,6 @@ from openalgo_ws.adapter import (
     Login,
     LoginFailed,
     Malformed,
-    Order,
     OrderUpdate,
     Pace,
     Rejected,
@@ -43,6 +42,7 @@ from openalgo_ws.feeds.connection import Connection, ConnectionOptions, Connecti
 from openalgo_ws.feeds.link import Closed, Ending, LinkListener, Refused, Unreachable
 from openalgo_ws.feeds.options import Network
 from openalgo_ws.tick import Instrument, Mode, Tick, Wish
+from tests.support.orders import ORDER
 
 
 class ToyCodec(FeedCodec):
@@ -131,22 +131,6 @@ class ToyCodec(FeedCodec):
 def _name(wish: Wish | None) -> str:
     return "-" if wish is None else wish.mode.title
 
-
-ORDER = Order(
-    orderid="1",
-    symbol="SBIN",
-    exchange="NSE",
-    action="BUY",
-    quantity=1,
-    price=1.0,
-    trigger_price=0.0,
-    pricetype="LIMIT",
-    product="MIS",
-    order_status="open",
-    filled_quantity=0,
-    pending_quantity=1,
-    average_price=0.0,
-)
 
 FEED = Feed(
     name="market",

@@ -10,6 +10,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from openalgo_ws.feeds.connection import ConnectionState as S
 from openalgo_ws.feeds.life import TRANSITIONS, Signal, UnexpectedSignal, next_state
 from openalgo_ws.feeds.link import Closed
+from tests.support.orders import ORDER
 
 
 def test_every_state_is_reached_and_stopped_is_final() -> None:
@@ -129,7 +130,7 @@ def test_replies_orders_and_refusals_are_passed_on(world: Any) -> None:
     connection, link = world.live()
     link.say("say pong\norder\nreject no such token\nalive")
     assert link.sent == ["pong"]
-    assert world.heard.orders[0].order.orderid == "1"
+    assert world.heard.orders[0].order == ORDER
     assert world.heard.refusals[0].message == "no such token"
     assert (connection.counters.orders, connection.counters.rejected) == (1, 1)
     assert connection.state is S.LIVE

@@ -5,23 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
-from tests.scale.clients import Publisher, ask, entered, status, until
+from tests.scale.clients import Publisher, ask, close_code, entered, status, until
 from tests.scale.nats.conftest import Cluster
 from tests.support.process import ServerProcess, free_port
 
 pytestmark = pytest.mark.slow
 
 LEADS = "this process serves the feeds"
-
-
-def close_code(client) -> int:
-    try:
-        while True:
-            client.recv(timeout=20)
-    except ConnectionClosed as closed:
-        return closed.rcvd.code
 
 
 def test_publishers_outside_reach_gateways_elsewhere(cluster: Cluster, publisher) -> None:

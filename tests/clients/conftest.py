@@ -1,0 +1,5 @@
+"""A demo, and a browser for it."""
+
+from tests.support.fixtures import browser, demo
+
+__all__ = ["browser", "demo"]
