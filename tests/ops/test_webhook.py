@@ -76,6 +76,13 @@ class Rig:
             assert reactor.seconds() < end, "it never became so"
             await deferLater(reactor, 0.001)
 
+    async def try_again(self, wait: float) -> None:
+        """Let the next attempt be due after so many seconds, and the time come."""
+        await self.until(
+            lambda: [c.getTime() for c in self.clock.getDelayedCalls()] == [self.clock.seconds() + wait]
+        )
+        self.clock.advance(wait)
+
 
 @pytest.fixture
 def begin(secret: Any) -> Iterator[Callable[..., Rig]]:
@@ -123,12 +130,7 @@ async def test_what_may_pass_is_tried_again_ever_later(begin: Any, said: list[st
     rig.webhook.post({"number": 1})
     for wait in (1.0, 5.0):
         await receiver.next()
-        await rig.until(
-            lambda wait=wait: (
-                [c.getTime() for c in rig.clock.getDelayedCalls()] == [rig.clock.seconds() + wait]
-            )
-        )
-        rig.clock.advance(wait)
+        await rig.try_again(wait)
     await receiver.next()
     await rig.until(lambda: rig.webhook.posted == 1)
     assert said == []
@@ -144,12 +146,7 @@ async def test_it_is_given_up_after_five_attempts_and_the_next_has_its_turn(
     rig.webhook.post({"number": 2})
     for wait in (1.0, 5.0, 15.0, 60.0):
         await receiver.next()
-        await rig.until(
-            lambda wait=wait: (
-                [c.getTime() for c in rig.clock.getDelayedCalls()] == [rig.clock.seconds() + wait]
-            )
-        )
-        rig.clock.advance(wait)
+        await rig.try_again(wait)
     await receiver.next()
     assert await receiver.next() == {"number": 2}
     await rig.until(lambda: rig.webhook.posted == 1)

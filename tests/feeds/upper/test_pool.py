@@ -319,7 +319,8 @@ class TestNewCredentials:
         pool.world.login("ann", token)
         pool.pool.renew(pool.world.credentials_of("ann"))
 
-    def test_make_before_break(self, rig, world) -> None:
+    def moving(self, rig, world):
+        """A pool between a connection with two instruments and the one that is to replace it."""
         pool = rig()
         pool.want(1, 2)
         world.advance(1)
@@ -327,6 +328,10 @@ class TestNewCredentials:
         world.obliging = False
         self.renew(pool)
         _, new = world.open()
+        return pool, old, new
+
+    def test_make_before_break(self, rig, world) -> None:
+        pool, old, new = self.moving(rig, world)
         old.tick("S1", 1.0)
         assert pool.ltps() == [1.0]
         assert not pool.pool.load > 4
@@ -403,13 +408,7 @@ class TestNewCredentials:
 
     @pytest.mark.parametrize("how", ["refused", "timeout"])
     def test_if_the_new_one_does_not_come_up_the_old_one_stays(self, rig, world, how) -> None:
-        pool = rig()
-        pool.want(1, 2)
-        world.advance(1)
-        [old] = world.open()
-        world.obliging = False
-        self.renew(pool)
-        _, new = world.open()
+        pool, old, new = self.moving(rig, world)
         # What comes meanwhile is put on the new one, and comes back.
         pool.want(3)
         assert "S3" in new.symbols()
@@ -424,13 +423,7 @@ class TestNewCredentials:
         assert pool.ltps() == [1.0]
 
     def test_if_the_old_one_falls_meanwhile_the_new_one_has_everything(self, rig, world) -> None:
-        pool = rig()
-        pool.want(1, 2)
-        world.advance(1)
-        [old] = world.open()
-        world.obliging = False
-        self.renew(pool)
-        _, new = world.open()
+        pool, old, new = self.moving(rig, world)
         old.drop()
         assert world.open() == [new]
         assert set(world.held()) == {"S1", "S2"}
@@ -439,13 +432,7 @@ class TestNewCredentials:
         assert pool.told.announcements == ["live again after a gap of 1.5 s"]
 
     def test_changes_during_the_move_reach_both(self, rig, world) -> None:
-        pool = rig()
-        pool.want(1, 2)
-        world.advance(1)
-        [old] = world.open()
-        world.obliging = False
-        self.renew(pool)
-        _, new = world.open()
+        pool, old, new = self.moving(rig, world)
         pool.want(1, wish=DEPTH)
         pool.want(2, wish=None)
         assert old.wanted == new.wanted == {instrument(1): DEPTH}
