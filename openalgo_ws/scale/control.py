@@ -54,7 +54,8 @@ class Listener(msgspec.Struct, frozen=True):
 class Boot(msgspec.Struct, frozen=True):
     """What a worker needs to begin. ``database`` is given where it is not the settings' own.
 
-    A feed process begins with the same: ``shard`` is its number (from 1), ``demand`` where it listens.
+    A feed process begins with the same: ``shard`` is its number (from 1) of so many ``shards``, whatever the
+    settings say by now; ``demand`` is where it listens.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Boot(msgspec.Struct, frozen=True):
     listeners: list[Listener]
     database: str | None = None
     shard: int | None = None
+    shards: int = 1
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, tag=True):

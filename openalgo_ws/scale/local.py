@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ from twisted.application.internet import ClientService
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import UNIXClientEndpoint
-from twisted.internet.interfaces import IListeningPort, IPushProducer
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IPushProducer,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import Int32StringReceiver
 from zope.interface import implementer
@@ -147,14 +154,29 @@ class _ClientFactory(Factory):
         return _ClientProtocol(self._demand)
 
 
+@implementer(IStreamClientEndpoint)
+class _Endpoint:
+    """A Unix socket whose path is asked for each time."""
+
+    def __init__(self, reactor: Any, path: Callable[[], Path]) -> None:
+        self._reactor = reactor
+        self._path = path
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        endpoint = UNIXClientEndpoint(self._reactor, str(self._path()))
+        connecting: Deferred[IProtocol] = endpoint.connect(protocolFactory)
+        return connecting
+
+
 class LocalDemandClient(ClientService):
-    """Keeps a `RemoteDemand` connected to the Unix socket of the feed process."""
+    """Keeps a `RemoteDemand` connected to the Unix socket of the feed process. A ``path`` that may become
+    another one is called before each attempt."""
 
     _demand: RemoteDemand
 
-    def __init__(self, reactor: Any, path: Path, demand: RemoteDemand) -> None:
+    def __init__(self, reactor: Any, path: Path | Callable[[], Path], demand: RemoteDemand) -> None:
         super().__init__(
-            UNIXClientEndpoint(reactor, str(path)),
+            UNIXClientEndpoint(reactor, str(path)) if isinstance(path, Path) else _Endpoint(reactor, path),
             _ClientFactory(demand),
             # On one machine there is no crowd to be spread out: soon, then twice a second.
             retryPolicy=lambda attempt: min(0.05 * 2**attempt, 0.5),

@@ -81,8 +81,10 @@ class RemoteDemand:
 
     def when_up(self) -> Deferred[None]:
         """Fires as soon as the feed process answers."""
-        if self._up:
-            return succeed(None)
+        return succeed(None) if self._up else self.when_up_again()
+
+    def when_up_again(self) -> Deferred[None]:
+        """Fires when the feed process answers on the next channel."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         return waiting

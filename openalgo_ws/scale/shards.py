@@ -1,13 +1,15 @@
 """Feed shards: several processes that speak to brokers, each for the instruments that it owns.
 
 The server's own process is the first of them, and the one that everybody else knows: it has the public
-bus, and the others publish into it. A shard that dies is replaced; what is held of it is asked for anew.
+bus, and the others publish into it. A shard that dies is replaced, and one can be renewed; what is held of it
+is asked for anew.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from openalgo_ws.scale.sharded_feeds import ShardedFeeds
 from openalgo_ws.scale.supervisor import Supervisor
 from openalgo_ws.scale.workers import Launcher, Worker
 
-__all__ = ["ShardMember", "Shards"]
+__all__ = ["ShardDemand", "ShardMember", "Shards"]
 
 #: How long the first subscribe waits for a shard that is starting (seconds).
 _STARTING = 20.0
@@ -37,10 +39,25 @@ _STARTING = 20.0
 _REPORT = 1.0
 
 
-class _ShardDemand(RemoteDemand):
-    """A shard's demand. Who asks while the shard starts for the first time, waits for it."""
+class ShardDemand(RemoteDemand):
+    """A shard's demand. Who asks while the shard starts for the first time, or is renewed, waits for it."""
 
     _began = False
+    _renewing = False
+
+    def relieved(self) -> Deferred[None]:
+        """The shard is about to make room for a new one: fires when that one answers."""
+        self._renewing = True
+
+        def renewed(_: None) -> None:
+            self._renewing = False
+
+        return self.when_up_again().addCallback(renewed)
+
+    def lost(self) -> None:
+        if self._renewing:
+            self._began = False
+        super().lost()
 
     def subscribe(self, user: str, wants: Sequence[Want]) -> Deferred[list[Granted | Denied]]:
         if self._began or self.up:
@@ -50,37 +67,59 @@ class _ShardDemand(RemoteDemand):
 
         def begin(_: None) -> Deferred[list[Granted | Denied]]:
             self._began = True
-            return super(_ShardDemand, self).subscribe(user, wants)
+            return super(ShardDemand, self).subscribe(user, wants)
 
         return up.addCallback(begin)
 
 
-class _NoLinks:
-    """Shards have no way from the bus: they publish."""
+class _Sockets:
+    """Where shards listen, by the names of their processes; as the supervisor's `Links`: they have no other
+    way from the bus, they publish.
 
-    def __init__(self) -> None:
+    One that is to follow another listens while that one still serves, and is not connected to until it has
+    gone: so never do two speak to the brokers in the same place.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.links: dict[str, Any] = {}
+        #: Slot → the processes that are there, the oldest first.
+        self._names: dict[str, list[str]] = {}
 
-    def add(self, name: str, address: str) -> None: ...
+    def address(self, name: str) -> str:
+        """Where this process is to listen."""
+        return str(self._folder / f"demand-{name}")
 
-    def remove(self, name: str) -> None: ...
+    def add(self, name: str, address: str) -> None:
+        """A process is about to be started."""
+        self._names.setdefault(_slot(name), []).append(name)
+
+    def remove(self, name: str) -> None:
+        """A process is gone. One that was killed has left its socket."""
+        self._names[_slot(name)].remove(name)
+        Path(self.address(name)).unlink(missing_ok=True)
+
+    def serving(self, slot: int) -> Path:
+        """Where the process listens that serves now. While there is none, nobody listens there."""
+        names = self._names.get(str(slot))
+        return Path(self.address(names[0] if names else f"{slot}.0"))
+
+
+def _slot(name: str) -> str:
+    return name.partition(".")[0]
 
 
 class _Launcher(Launcher):
-    def __init__(self, folder: Path, reactor: Any, **more: Any) -> None:
+    def __init__(self, bus: str, shards: int, reactor: Any, **more: Any) -> None:
         super().__init__(reactor, sockets={}, demand="", **more)
-        self._folder = folder
+        self._bus = bus
+        self._shards = shards
 
     def boot(self, worker: Worker, address: str, listeners: list[c.Listener]) -> c.Boot:
         shard = worker.slot + 1
-        path = _socket(self._folder, shard)
-        # One that was killed has left its own.
-        path.unlink(missing_ok=True)
-        return c.Boot(f"feed-{shard}", self._generation, str(path), address, [], shard=shard)
-
-
-def _socket(folder: Path, shard: int) -> Path:
-    return folder / f"demand-{shard}"
+        return c.Boot(
+            f"feed-{shard}", self._generation, address, self._bus, [], shard=shard, shards=self._shards
+        )
 
 
 class Shards:
@@ -99,10 +138,12 @@ class Shards:
         self._folder = private_folder("openalgo-ws-feeds-")
         self.bus = f"ipc://{self._folder}/bus"
         self._remote = {
-            shard: _ShardDemand(reactor, gateway="server", generation=generation) for shard in range(1, count)
+            shard: ShardDemand(reactor, gateway="server", generation=generation) for shard in range(1, count)
         }
+        sockets = _Sockets(self._folder)
         launch = _Launcher(
-            self._folder,
+            self.bus,
+            count,
             reactor,
             options=arguments,
             environ=environ,
@@ -113,14 +154,15 @@ class Shards:
             reactor,
             count - 1,
             launch=launch,
-            links=_NoLinks(),
-            address=lambda name: self.bus,
+            links=sockets,
+            address=sockets.address,
             began=lambda: None,
             port=0,
-            what="feed process",
+            what=("feed process", "feed processes"),
+            relieved=lambda slot: self._remote[slot + 1].relieved(),
         )
         clients = [
-            LocalDemandClient(reactor, _socket(self._folder, shard), demand)
+            LocalDemandClient(reactor, partial(sockets.serving, shard - 1), demand)
             for shard, demand in self._remote.items()
         ]
         self.parts: list[Service] = [self.supervisor, *clients]
@@ -150,7 +192,7 @@ class Shards:
 class ShardMember(Service):
     """A shard's side of the supervisor's stream: says that it is ready and lives, hears of credentials.
 
-    ``orphaned`` is called when there is no supervisor any more.
+    ``drain`` is called when the shard is to go, ``orphaned`` when there is no supervisor any more.
     """
 
     name = "member"
@@ -161,10 +203,12 @@ class ShardMember(Service):
         *,
         report: Callable[[], Report],
         invalidate: Callable[[str], object],
+        drain: Callable[[], None],
         orphaned: Callable[[], None],
     ) -> None:
         self._report = report
         self._invalidate = invalidate
+        self._drain = drain
         self._orphaned = orphaned
         self._stream = Stream(reactor, self.received, self.lost)
         self._loop = LoopingCall(self._tell)
@@ -176,9 +220,10 @@ class ShardMember(Service):
         self._stream.open()
 
     def stopService(self) -> None:
-        """Let the stream go."""
+        """Report a last time, and let the stream go."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._loop.running:
+            self._tell()
             self._loop.stop()
 
     def ready(self) -> None:
@@ -189,8 +234,11 @@ class ShardMember(Service):
     def received(self, data: bytes) -> None:
         """From the stream: a message."""
         message = c.decode_from_supervisor(data)
-        if isinstance(message, c.Invalidate):
-            self._invalidate(message.user)
+        match message:
+            case c.Invalidate():
+                self._invalidate(message.user)
+            case c.Drain():
+                self._drain()
 
     def lost(self) -> None:
         """From the stream: it has ended."""

@@ -7,11 +7,11 @@ worker accepts on its sockets too (`openalgo_ws.scale.listening`).
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -21,7 +21,7 @@ from openalgo_ws.ops.reports import Reports
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.workers import Launch, Worker
 
-__all__ = ["Links", "Supervisor"]
+__all__ = ["Links", "Supervisor", "renew"]
 
 #: A worker that does not report for so long hangs (seconds).
 _SILENCE = 20.0
@@ -46,8 +46,9 @@ class Links(Protocol):
 class Supervisor(Service):
     """Keeps ``count`` workers running. ``launch`` starts one; ``address`` names a worker's end of the bus.
 
-    ``what`` they are called in the log. `reports` holds what they have reported. ``began`` is called
-    when all are ready for the first time.
+    ``what`` one and several are called in the log. `reports` holds what they have reported. ``began`` is
+    called when all are ready for the first time. ``relieved`` is called before the worker of a slot is told
+    to go because there is a new one; when what it gives fires the new one serves in its place.
     """
 
     log = Logger()
@@ -63,10 +64,12 @@ class Supervisor(Service):
         address: Callable[[str], str],
         began: Callable[[], None],
         port: int,
-        what: str = "worker",
+        what: tuple[str, str] = ("worker", "workers"),
+        relieved: Callable[[int], Deferred[None]] = lambda slot: succeed(None),
     ) -> None:
         self._reactor = reactor
-        self._what = what
+        self._what, self._all = what
+        self._relieved = relieved
         self._count = count
         self._launch = launch
         self._links = links
@@ -84,7 +87,8 @@ class Supervisor(Service):
         self._young: dict[int, int] = {}
         self._waiting: dict[int, IDelayedCall] = {}
         self._serial = 0
-        self._rolling = False
+        #: Who waits for the end of the renewal that is under way.
+        self._rolling: list[Deferred[None]] = []
         self._leaving = False
         self._look = LoopingCall(self._end_silent)
         self._look.clock = reactor
@@ -145,40 +149,56 @@ class Supervisor(Service):
             if worker.ready:
                 worker.send(message)
 
-    def restart(self) -> None:
-        """Replace all workers, one after the other, each by one that is ready before it goes."""
-        if self._rolling or self._leaving or not self.running:
-            return
-        self._rolling = True
+    def restart(self) -> Deferred[None]:
+        """Replace all workers, one after the other, each by one that is ready before it goes. Fires when
+        that, or what of it is under way already, has ended, whichever way."""
+        if self._leaving or not self.running:
+            return succeed(None)
+        ended: Deferred[None] = Deferred()
+        self._rolling.append(ended)
+        if len(self._rolling) == 1:
 
-        def done(result: Any) -> None:
-            self._rolling = False
+            def done(result: Any) -> None:
+                waiting, self._rolling = self._rolling, []
+                for one in waiting:
+                    one.callback(None)
 
-        Deferred.fromCoroutine(self._roll()).addErrback(
-            lambda failure: self.log.failure("the workers could not be renewed", failure)
-        ).addCallback(done)
+            Deferred.fromCoroutine(self._roll()).addErrback(
+                lambda failure: self.log.failure("the {all} could not be renewed", failure, all=self._all)
+            ).addCallback(done)
+        return ended
 
     async def _roll(self) -> None:
-        self.log.info("renewing the workers one by one")
+        self.log.info("renewing the {all} one by one", all=self._all)
         for slot in range(self._count):
             old = self._active.get(slot)
             new = self._start(slot)
             try:
                 await new.when_ready().addTimeout(_READY, self._reactor)
             except TimeoutError:
-                self.log.error("the new worker does not get ready: the old ones go on")
+                self.log.error("the new {what} does not get ready: the old ones go on", what=self._what)
                 new.signal(signal.SIGKILL)
                 return
             if not new.ready:
-                self.log.error("the new worker ended before it was ready: the old ones go on")
+                self.log.error(
+                    "the new {what} ended before it was ready: the old ones go on", what=self._what
+                )
                 return
             if old is not None and old.name in self._workers:
-                old.send(c.Drain())
-                try:
-                    await old.when_gone().addTimeout(_DRAINED, self._reactor)
-                except TimeoutError:
-                    old.signal(signal.SIGKILL)
-        self.log.info("all workers are new")
+                await self._relieve(old)
+        self.log.info("all {all} are new", all=self._all)
+
+    async def _relieve(self, old: Worker) -> None:
+        serves = self._relieved(old.slot)
+        old.send(c.Drain())
+        try:
+            await old.when_gone().addTimeout(_DRAINED, self._reactor)
+        except TimeoutError:
+            old.signal(signal.SIGKILL)
+        try:
+            await serves.addTimeout(_READY, self._reactor)
+        except TimeoutError:
+            self.log.warn("the new {what} does not answer yet", what=self._what)
 
     # From the workers.
 
@@ -280,3 +300,13 @@ class Supervisor(Service):
                     "{what} {name} does not answer: it is ended", what=self._what, name=worker.name
                 )
                 worker.signal(signal.SIGKILL)
+
+
+def renew(supervisors: Sequence[Supervisor]) -> None:
+    """Renew all workers of one, then those of the next."""
+
+    async def one_by_one() -> None:
+        for supervisor in supervisors:
+            await supervisor.restart()
+
+    Deferred.fromCoroutine(one_by_one())

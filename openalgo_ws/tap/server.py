@@ -46,6 +46,7 @@ from openalgo_ws.registry import Registry
 from openalgo_ws.scale.listening import CannotBind
 from openalgo_ws.scale.private import PathTooLong
 from openalgo_ws.scale.shards import Shards
+from openalgo_ws.scale.supervisor import renew
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import INSIDE, FeedSide, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
@@ -237,7 +238,9 @@ class Server(Service):
                 began=self._began,
                 database=None if self._demo is None else self._demo.database_url,
             )
-            on_hangup(reactor, pool.supervisor.restart)
+        renewed = [one.supervisor for one in (pool, self._shards) if one is not None]
+        if renewed:
+            on_hangup(reactor, lambda: renew(renewed))
         if settings.status_port:
             status = self._status_port(gateway, accounts, feeds, environment)
             status.privilegedStartService()  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class ShardServer(Service):
 
     def __init__(self, reactor: Any, settings: Settings, boot: Boot) -> None:
         self._reactor = reactor
-        self._settings = settings
+        self._settings = replace(settings, feed_shards=boot.shards)
         self._boot = boot
         salt = settings.fernet_salt
         self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
@@ -92,7 +93,9 @@ class ShardServer(Service):
             accounts.invalidate(user)
             feeds.credentials_changed(user)
 
-        self._member = ShardMember(reactor, report=report, invalidate=invalidate, orphaned=self._orphaned)
+        self._member = ShardMember(
+            reactor, report=report, invalidate=invalidate, drain=self._drain, orphaned=self._orphaned
+        )
         server = DemandServer(reactor, feeds.demand, generation=secrets.token_hex(8))
         listening = LocalDemandServer(reactor, Path(self._boot.demand), server)
         self._parts = [accounts, symbols, *feeds.parts(), pulse, self._member, listening]
@@ -118,6 +121,10 @@ class ShardServer(Service):
             await maybeDeferred(part.stopService)
         self._bus.shutdown()
         self._database.stop()
+
+    def _drain(self) -> None:
+        self.log.info("another process takes over")
+        stop_reactor(self._reactor)
 
     def _orphaned(self) -> None:
         self.log.error("the server is gone")

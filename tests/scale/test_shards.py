@@ -14,17 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import login
 from openalgo_ws.adapter import Limits, MasterRow
+from openalgo_ws.bus.demand import Denied, Granted
 from openalgo_ws.feeds.interfaces import FeedSettings
 from openalgo_ws.feeds.pool import Bounds
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.partitioner import SymbolPartitioner
+from openalgo_ws.scale.server import DemandServer
+from openalgo_ws.scale.shards import ShardDemand
 from openalgo_ws.symbols.store import replace
 from tests.scale.clients import PATIENCE, alive, ask, entered, on_both, status, until
+from tests.scale.support import CountingDemand, Link, hold, want
 from tests.support.process import PEPPER, ServerProcess, free_port
 
 INSTRUMENTS = 300
@@ -161,6 +166,41 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
 
 
 @pytest.mark.slow
+def test_shards_are_renewed_while_clients_stay(
+    private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
+) -> None:
+    # The shards of a server are as many as there were at its start.
+    (tmp_path / ".env").write_text("WS_FEED_SHARDS=3\n")
+    server = sharded().start()
+    names = instruments(tmp_path)
+    client = entered(server, keys["alice"])
+    symbols = [{"symbol": symbol, "exchange": exchange} for symbol, exchange in names]
+    assert ask(client, action="subscribe", symbols=symbols, mode="LTP")["status"] == "success"
+    until(lambda: counted(server, "broker_logins_total") == 3)
+    shares = until(lambda: carried(server) if sum(carried(server)) == INSTRUMENTS else None)
+    before = children(server)
+    assert len(shares) == 3
+    (tmp_path / ".env").write_text("WS_FEED_SHARDS=1\n")
+    os.kill(server.pid, signal.SIGHUP)
+    server.wait_for("all feed processes are new")
+    # It is the same client, on the same connection, and it goes on.
+    ticking(client, set(names), fresh=True)
+    assert len(children(server)) == 2
+    assert not set(children(server)) & set(before)
+    assert not any(alive(pid) for pid in before)
+    until(lambda: carried(server) == shares)
+    (account,) = status(server)["accounts"]
+    assert (account["pools"][0]["limit"], account["pools"][0]["capacity"]) == (3, 9000)
+    # Each of the new ones found its place at the broker free.
+    until(lambda: counted(server, "broker_logins_total") == 5)
+    assert counted(server, "broker_dials_total") == 5
+    assert "ended by itself" not in server.output()
+    client.close()
+    assert server.stop() == 0
+    assert not list(private.iterdir())
+
+
+@pytest.mark.slow
 def test_ticks_of_every_shard_come_through_every_worker(
     private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
 ) -> None:
@@ -224,6 +264,32 @@ def test_more_shards_than_connections_are_refused_with_one_line(sharded: Start) 
 )
 def test_each_shard_has_its_part_of_the_limits(limits: Limits, shards: int, bounds: Bounds) -> None:
     assert Bounds.of(limits, FeedSettings(shards=shards)) == bounds
+
+
+def test_who_asks_while_a_shard_is_renewed_waits_for_the_new_one() -> None:
+    clock, server = Clock(), CountingDemand()
+    shard = ShardDemand(clock, gateway="server", generation="1", beat=300.0)
+    link = Link(DemandServer(clock, server, generation="a"), shard)
+    link.run()
+    answers: list[Any] = []
+    shard.subscribe("alice", [want("SBIN")]).addCallback(answers.extend)
+    link.run()
+    served: list[None] = []
+    shard.relieved().addCallback(served.append)
+    link.cut()
+    shard.subscribe("alice", [want("INFY")]).addCallback(answers.extend)
+    assert (len(answers), served) == (1, [])
+    after = CountingDemand()
+    link = Link(DemandServer(clock, after, generation="b"), shard)
+    link.run()
+    assert served == [None]
+    assert [type(answer) for answer in answers] == [Granted, Granted]
+    assert set(after.held) == {hold("SBIN"), hold("INFY")}
+    # The next one that goes was not expected to: it is as if it had died.
+    link.cut()
+    shard.subscribe("alice", [want("TCS")]).addCallback(answers.extend)
+    assert isinstance(answers[2], Denied)
+    assert answers[2].code == "BROKER_CONNECTION_ERROR"
 
 
 def test_a_feed_for_orders_alone_is_not_divided() -> None:

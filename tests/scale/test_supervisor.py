@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready, ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -13,7 +14,7 @@ from twisted.python.failure import Failure
 from openalgo_ws.bus.segment import RingError
 from openalgo_ws.ops.reports import Report
 from openalgo_ws.scale import control as c
-from openalgo_ws.scale.supervisor import Supervisor
+from openalgo_ws.scale.supervisor import Supervisor, renew
 from openalgo_ws.scale.workers import Worker
 
 
@@ -70,6 +71,8 @@ class FakeLinks:
 class Rig:
     def __init__(self, count: int = 2) -> None:
         self.clock = Clock()
+        #: What says that the new one of a slot serves.
+        self.serving: list[tuple[int, Deferred[None]]] = []
         self.made: list[FakeProcess] = []
         self.fails = False
         self.links = FakeLinks()
@@ -82,11 +85,18 @@ class Rig:
             address=lambda name: f"to {name}",
             began=self._begin,
             port=1,
+            relieved=self._relieved,
         )
         self.supervisor.startService()
 
     def _begin(self) -> None:
         self.began += 1
+
+    def _relieved(self, slot: int) -> Deferred[None]:
+        # Before the old one is told to go.
+        assert not any(process.worker.slot == slot and process.worker.leaving for process in self.made)
+        self.serving.append((slot, Deferred()))
+        return self.serving[-1][1]
 
     def _launch(self, worker: Worker, address: str) -> None:
         if self.fails:
@@ -172,8 +182,9 @@ def test_a_worker_without_memory_for_its_ring_is_tried_again(rig: Rig) -> None:
 
 def test_one_after_the_other_is_renewed(rig: Rig) -> None:
     first, second = rig.made
-    rig.supervisor.restart()
-    rig.supervisor.restart()
+    ended: list[None] = []
+    for _ in range(2):
+        rig.supervisor.restart().addCallback(ended.append)
     assert len(rig.made) == 3
     assert c.Drain() not in first.heard
     rig.ready()
@@ -181,6 +192,9 @@ def test_one_after_the_other_is_renewed(rig: Rig) -> None:
     assert rig.made[2].slots() == [0]
     assert len(rig.made) == 3
     first.end(ProcessDone(0))
+    assert len(rig.made) == 3
+    assert rig.serving[0][0] == 0
+    rig.serving[0][1].callback(None)
     assert len(rig.made) == 4
     assert c.Drain() not in second.heard
     rig.ready()
@@ -194,6 +208,25 @@ def test_one_after_the_other_is_renewed(rig: Rig) -> None:
     assert rig.supervisor.deaths == 0
     assert len(rig.made) == 4
     assert sorted(rig.links.links) == ["0.3", "1.4"]
+    # One that does not serve in time is not waited for.
+    assert not ended
+    rig.clock.advance(40)
+    for new in rig.made[2:]:
+        new.tell(c.Reported(Report()))
+    rig.clock.advance(20)
+    assert len(ended) == 2
+    # And all could be renewed once more.
+    rig.supervisor.restart()
+    assert len(rig.made) == 5
+
+
+def test_one_kind_is_renewed_after_the_other(rig: Rig) -> None:
+    other = Rig()
+    other.ready()
+    renew([rig.supervisor, other.supervisor])
+    # The first kind gives up.
+    rig.made[2].end()
+    assert len(other.made) == 3
 
 
 @pytest.mark.parametrize("dies", [True, False])
