@@ -15,16 +15,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from msgspec import field
 
-from openalgo_adapters._common.times import IST, MONTHS
-from openalgo_adapters._common.values import BadValue, finite, whole_part
+from openalgo_adapters._common.values import BadValue
+from openalgo_adapters.samco.fields import Data, Held, merge_book, merge_quote, tick_of
 from openalgo_ws.adapter import (
     Alive,
     Cause,
@@ -42,7 +40,7 @@ from openalgo_ws.adapter import (
     Send,
     Verdict,
 )
-from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick
+from openalgo_ws.tick import Instrument, Mode
 
 __all__ = ["EXCHANGES", "StreamCodec"]
 
@@ -64,37 +62,9 @@ _LISTING = re.compile(r"-[0-9]{1,18}", re.ASCII)
 
 _QUOTE, _BOOK = "quote", "quote2"
 _KINDS = {"quote": _QUOTE, "quote2": _BOOK, "marketDepth": _BOOK}
-_LEVELS = 5
-#: Stands between the thousands of some numbers.
-_COMMA = ","
 
 
-class _Data(msgspec.Struct, gc=False):
-    """A tick object's members as they come, of either stream."""
-
-    sym: Any = None
-    symbol: Any = None
-    ltp: Any = None
-    open: Any = field(name="o", default=None)
-    high: Any = field(name="h", default=None)
-    low: Any = field(name="l", default=None)
-    close: Any = field(name="c", default=None)
-    volume: Any = field(name="vol", default=None)
-    last_quantity: Any = field(name="ltq", default=None)
-    average: Any = field(name="avgPr", default=None)
-    total_buy: Any = field(name="tBQ", default=None)
-    total_sell: Any = field(name="tSQ", default=None)
-    oi: Any = field(name="oI", default=None)
-    book_buy: Any = field(name="tbq", default=None)
-    book_sell: Any = field(name="taq", default=None)
-    ltt_utc: Any = field(name="lttUTC", default=None)
-    ltt: Any = None
-    last_time: Any = field(name="lTrdT", default=None)
-    bids: Any = field(name="bidValues", default=None)
-    asks: Any = field(name="askValues", default=None)
-
-
-class _Message(_Data, gc=False):
+class _Message(Data, gc=False):
     """An object of the stream."""
 
     streaming_type: Any = None
@@ -105,22 +75,6 @@ class _Message(_Data, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Message).decode
-
-
-class _Held:
-    """A subscribed key and what is remembered of it: the fields of a tick, None for the unknown."""
-
-    __slots__ = ("asks", "bids", "depth", "instrument", "ltt", "values")
-
-    def __init__(self, instrument: Instrument, depth: bool) -> None:
-        self.instrument = instrument
-        self.depth = depth
-        #: In the order of Tick: ltp, open, high, low, close, volume, last quantity, average,
-        #: total buy, total sell, oi.
-        self.values: list[Any] = [None] * 11
-        self.ltt: int | None = None
-        self.bids: list[Level] | None = None
-        self.asks: list[Level] | None = None
 
 
 class _Delta:
@@ -136,7 +90,7 @@ class StreamCodec(FeedCodec):
 
     def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
         self._token = credentials.get("session_token", "")
-        self._held: dict[str, _Held] = {}
+        self._held: dict[str, Held] = {}
         #: Indices whose listing id has been asked for: by their token, with the wish for depth.
         self._asked: dict[tuple[str, str], tuple[Instrument, bool]] = {}
         #: Listing ids that are known.
@@ -173,7 +127,7 @@ class StreamCodec(FeedCodec):
     def _hold(self, key: str, instrument: Instrument, depth: bool, delta: _Delta) -> None:
         held = self._held.get(key)
         if held is None:
-            self._held[key] = _Held(instrument, depth)
+            self._held[key] = Held(instrument, depth)
             delta.gaining.update((_BOOK, _QUOTE) if depth else (_QUOTE,))
         elif _name(held.instrument) != _name(instrument):
             self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
@@ -263,7 +217,7 @@ class StreamCodec(FeedCodec):
                 if failure is not None:
                     return failure
             kind: object = message.streaming_type
-            data: _Data = message
+            data: Data = message
             if kind is None and isinstance(message.response, dict):
                 kind, data = _unwrapped(message.response)
         except msgspec.ValidationError:
@@ -285,10 +239,10 @@ class StreamCodec(FeedCodec):
         if held is None or (stream is _BOOK and not held.depth):
             return None
         if stream is _QUOTE:
-            _merge_quote(held, data)
+            merge_quote(held, data)
         else:
-            _merge_book(held, data)
-        return _tick(held)
+            merge_book(held, data)
+        return tick_of(held)
 
 
 def _name(instrument: Instrument) -> tuple[str, str]:
@@ -335,129 +289,10 @@ def _failure(message: _Message) -> Event | None:
     return Rejected(said or "the broker reports a failure")
 
 
-def _unwrapped(response: Mapping[str, Any]) -> tuple[object, _Data]:
+def _unwrapped(response: Mapping[str, Any]) -> tuple[object, Data]:
     kind, data = response.get("streaming_type"), response.get("data")
     if isinstance(kind, str) and kind in _KINDS:
         if not isinstance(data, dict):
             raise BadValue("a tick whose data is no object")
-        return kind, msgspec.convert(data, _Data)
-    return None, _Data()
-
-
-def _merge_quote(held: _Held, data: _Data) -> None:
-    values = held.values
-    if (number := finite(data.ltp, _COMMA)) is not None:
-        values[0] = number
-    if (number := finite(data.open, _COMMA)) is not None:
-        values[1] = number
-    if (number := finite(data.high, _COMMA)) is not None:
-        values[2] = number
-    if (number := finite(data.low, _COMMA)) is not None:
-        values[3] = number
-    if (number := finite(data.close, _COMMA)) is not None:
-        values[4] = number
-    if (count := whole_part(data.volume, _COMMA)) is not None:
-        values[5] = count
-    if (count := whole_part(data.last_quantity, _COMMA)) is not None:
-        values[6] = count
-    if (number := finite(data.average, _COMMA)) is not None:
-        values[7] = number
-    if (count := whole_part(data.total_buy, _COMMA)) is not None:
-        values[8] = count
-    if (count := whole_part(data.total_sell, _COMMA)) is not None:
-        values[9] = count
-    if (count := whole_part(data.oi, _COMMA)) is not None:
-        values[10] = count
-    _merge_time(held, data)
-
-
-def _merge_book(held: _Held, data: _Data) -> None:
-    if (count := whole_part(data.book_buy, _COMMA)) is not None:
-        held.values[8] = count
-    if (count := whole_part(data.book_sell, _COMMA)) is not None:
-        held.values[9] = count
-    if isinstance(data.bids, list):
-        held.bids = _levels(data.bids)
-    if isinstance(data.asks, list):
-        held.asks = _levels(data.asks)
-    _merge_time(held, data)
-
-
-def _merge_time(held: _Held, data: _Data) -> None:
-    moment = _moment(data.ltt_utc, True)
-    if moment is None and (moment := _moment(data.ltt, False)) is None:
-        moment = _moment(data.last_time, False)
-    if moment is not None:
-        held.ltt = moment
-
-
-def _levels(rows: Sequence[object]) -> list[Level]:
-    """(conflict: ``no`` is a sequence number in the documentation, whose samples are counts.)"""
-    levels = []
-    for row in rows[:_LEVELS]:
-        if not isinstance(row, dict):
-            continue
-        price, quantity = finite(row.get("price"), _COMMA), whole_part(row.get("qty"), _COMMA)
-        if price is not None and quantity is not None and (price or quantity):
-            levels.append(Level(price, quantity, whole_part(row.get("no"), _COMMA)))
-    return levels
-
-
-# fmt: off
-def _tick(held: _Held) -> Tick | None:
-    """The whole record; None while there is nothing in it."""
-    bids, asks, values = held.bids, held.asks, held.values
-    if bids is not None or asks is not None:
-        kind, depth = Mode.DEPTH, Depth(bids or [], asks or [])
-    else:
-        depth = None
-        if any(value is not None for value in values[1:6]):
-            kind = Mode.QUOTE
-        elif held.ltt is None and all(value is None for value in values):
-            return None
-        else:
-            kind = Mode.LTP
-    ltp, open_, high, low, close, volume, last, average, buy, sell, oi = values
-    return Tick(
-        held.instrument, kind, ltp, open_, high, low, close, volume, last, average, buy, sell, oi,
-        None, None, held.ltt, None, depth,
-    )
-# fmt: on
-
-
-_LONG_TIME = re.compile(
-    r"([0-9]{1,2}) ([A-Za-z]{3}) ([0-9]{4}), ([0-9]{1,2}):([0-9]{2}):([0-9]{2}) ([AP])M", re.ASCII
-)
-# (single source: that the day comes before the month.)
-_SHORT_TIME = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4}) ([0-9]{1,2}):([0-9]{2}):([0-9]{2})", re.ASCII)
-
-
-def _moment(value: object, utc: bool) -> int | None:
-    return _read_time(value, utc) if type(value) is str and value else None
-
-
-@lru_cache(maxsize=4096)
-def _read_time(value: str, utc: bool) -> int | None:
-    """Epoch milliseconds of either form; None for what is no time."""
-    if found := _LONG_TIME.fullmatch(value.strip()):
-        if found[2].upper() not in MONTHS or not 1 <= int(found[4]) <= 12:
-            return None
-        month = MONTHS.index(found[2].upper()) + 1
-        hour = int(found[4]) % 12 + (12 if found[7] == "P" else 0)
-    elif found := _SHORT_TIME.fullmatch(value.strip()):
-        month, hour = int(found[2]), int(found[4])
-    else:
-        return None
-    try:
-        moment = datetime(
-            int(found[3]),
-            month,
-            int(found[1]),
-            hour,
-            int(found[5]),
-            int(found[6]),
-            tzinfo=UTC if utc else IST,
-        )
-    except ValueError:
-        return None
-    return int(moment.timestamp()) * 1000
+        return kind, msgspec.convert(data, Data)
+    return None, Data()
