@@ -15,7 +15,17 @@ from struct import pack, unpack_from
 from openalgo_ws.adapter import Close, Market, SimulatorConnection
 from openalgo_ws.tick import Instrument, Level, Tick
 
-__all__ = ["ABSENT", "Directory", "Frames", "TopicConnection", "frame", "read_fields", "values_of_book"]
+__all__ = [
+    "ABSENT",
+    "Directory",
+    "Frames",
+    "TopicConnection",
+    "count",
+    "frame",
+    "read_fields",
+    "seconds",
+    "values_of_book",
+]
 
 Frames = list[str | bytes | Close]
 
@@ -238,3 +248,13 @@ def values_of_book(tick: Tick, units: float) -> list[int]:
     quantities = [padded(side, [level.quantity for level in side]) for side in sides]
     orders = [padded(side, [level.orders for level in side]) for side in sides]
     return [value for part in (*prices, *quantities, *orders) for value in part]
+
+
+def count(value: float | None) -> int:
+    """A quantity as a signed 32-bit number, which large ones overflow."""
+    return ABSENT if value is None else (int(value) + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def seconds(milliseconds: int | None) -> int:
+    """A time of a field of the feed."""
+    return ABSENT if milliseconds is None else milliseconds // 1000

@@ -1,6 +1,5 @@
-"""Fyers' servers: the data socket, the tick-by-tick socket, the order socket, and the files.
-
-Written from the documentation, not from the codecs; protobuf is put together by hand.
+"""Fyers' servers: the data socket, the order socket, and the files; `simulated_tbt` has the tick-by-tick
+socket. Written from the documentation, not from the codecs.
 """
 
 from __future__ import annotations
@@ -20,15 +19,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from openalgo_adapters._common.order_stream import OrderStreamConnection
-from openalgo_adapters._common.protobuf import embedded, int64
 from openalgo_adapters._hsm.simulator import (
     ABSENT,
     Directory,
     Frames,
     TopicConnection,
+    count,
     frame,
+    seconds,
     values_of_book,
 )
+from openalgo_adapters.fyers.simulated_tbt import TbtConnection
 from openalgo_ws.adapter import (
     Accepted,
     Environment,
@@ -38,11 +39,10 @@ from openalgo_ws.adapter import (
     MasterRow,
     Order,
     Refused,
-    SimulatorConnection,
     SimulatorSide,
     Upgrade,
 )
-from openalgo_ws.tick import Instrument, Level, Tick
+from openalgo_ws.tick import Instrument, Tick
 
 __all__ = ["FyersServer", "token_of"]
 
@@ -62,9 +62,7 @@ _EXCHANGES = {
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 _TOPICS = 5000
-_TBT_CONNECTIONS, _TBT_SYMBOLS = 3, 5
-_TBT_EXCHANGES = ("NSE", "NFO")
-_TBT_LEVELS = 50
+_TBT_CONNECTIONS = 3
 
 #: Characters of a signature by HS256.
 _SIGNATURE = 43
@@ -145,7 +143,7 @@ class FyersServer(SimulatorSide):
             return Accepted(OrderConnection(self))
         if len(self.tbt) >= _TBT_CONNECTIONS:
             return Refused(429)
-        return Accepted(TbtConnection(self))
+        return Accepted(TbtConnection(self.market, self.tbt))
 
     def http(self, request: HttpRequest) -> HttpResponse:
         path = urlsplit(request.url).path
@@ -237,7 +235,7 @@ class HsmConnection(TopicConnection):
         def price(value: float | None) -> int:
             return ABSENT if value is None else round(value * units)
 
-        stamp, traded = _seconds(tick.exchange_timestamp), _seconds(tick.ltt)
+        stamp, traded = seconds(tick.exchange_timestamp), seconds(tick.ltt)
         if prefix == b"if":
             order = (tick.ltp, tick.close, None, tick.high, tick.low, tick.open)
             values = [price(value) for value in order]
@@ -246,18 +244,18 @@ class HsmConnection(TopicConnection):
         buy, sell = ([], []) if tick.depth is None else (tick.depth.buy, tick.depth.sell)
         return [
             price(tick.ltp),
-            _count(tick.volume),
+            count(tick.volume),
             traded,
             stamp,
-            _count(buy[0].quantity if buy else None),
-            _count(sell[0].quantity if sell else None),
+            count(buy[0].quantity if buy else None),
+            count(sell[0].quantity if sell else None),
             price(buy[0].price if buy else None),
             price(sell[0].price if sell else None),
-            _count(tick.last_trade_quantity),
-            _count(tick.total_buy_quantity),
-            _count(tick.total_sell_quantity),
+            count(tick.last_trade_quantity),
+            count(tick.total_buy_quantity),
+            count(tick.total_sell_quantity),
             price(tick.avg_trade_price),
-            _count(tick.oi),
+            count(tick.oi),
             price(tick.low),
             price(tick.high),
             # The range of the year, which a tick doesn't hold.
@@ -279,82 +277,6 @@ class HsmConnection(TopicConnection):
 
     def update(self, number: int, values: Sequence[int]) -> bytes:
         return pack(f">BHB{len(values)}i", 0x55, number, len(values), *values)
-
-
-class TbtConnection(SimulatorConnection):
-    """One client of the tick-by-tick socket."""
-
-    def __init__(self, server: FyersServer) -> None:
-        self._server = server
-        #: Ticker → instrument and channel.
-        self._symbols: dict[str, tuple[Instrument, str]] = {}
-        self._resumed: set[str] = set()
-        #: By fyToken: how many messages were sent, and the last book.
-        self._told: dict[str, tuple[int, Tick]] = {}
-        server.tbt.add(self)
-
-    def received(self, data: str | bytes) -> Frames:
-        if data == "ping":
-            return ["pong"]
-        try:
-            message = json.loads(data)
-            body = message["data"]
-            if message["type"] == 2:
-                return self._resume(list(body["resumeChannels"]), list(body["pauseChannels"]))
-            if message["type"] != 1 or body["mode"] != "depth":
-                return [_tbt_error("invalid request")]
-            return self._subscribe(int(body["subs"]), list(body["symbols"]), str(body["channel"]))
-        except (ValueError, LookupError, TypeError, RecursionError):
-            return [_tbt_error("invalid request")]
-
-    def _resume(self, resumed: list[str], paused: list[str]) -> Frames:
-        self._resumed = (self._resumed | set(resumed)) - set(paused)
-        return self._books([one for one, channel in self._symbols.values() if channel in resumed])
-
-    def _subscribe(self, way: int, symbols: list[str], channel: str) -> Frames:
-        if way == -1:
-            for ticker in symbols:
-                held = self._symbols.pop(ticker, None)
-                if held is not None:
-                    self._told.pop(held[0].token, None)
-            return []
-        known = {one.brsymbol: one for one in self._server.market.instruments()}
-        answers: Frames = []
-        new = []
-        for ticker in symbols:
-            one = known.get(ticker)
-            found = None if one is None else self._server.market.find(one.token, one.exchange)
-            if found is None or found.exchange not in _TBT_EXCHANGES:
-                answers.append(_tbt_error("invalid symbol"))
-            elif len(self._symbols.keys() | {ticker}) > _TBT_SYMBOLS:
-                answers.append(_tbt_error("symbol limit exceeded"))
-            else:
-                self._symbols[ticker] = found, channel
-                self._told.pop(found.token, None)
-                new.append(found)
-        return answers + (self._books(new) if channel in self._resumed else [])
-
-    def _books(self, instruments: Sequence[Instrument]) -> Frames:
-        """Whole books; an instrument without orders has none to send."""
-        ticks = [self._server.market.last(one) for one in instruments]
-        return self.ticks([tick for tick in ticks if tick.depth and (tick.depth.buy or tick.depth.sell)])
-
-    def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        frames: Frames = []
-        for tick in ticks:
-            one = tick.instrument
-            held = self._symbols.get(one.brsymbol)
-            if held is not None and held[0].exchange == one.exchange and held[1] in self._resumed:
-                count, before = self._told.get(one.token, (0, None))
-                self._told[one.token] = count + 1, tick
-                frames.append(_tbt_message(tick, before, count + 1))
-        return frames
-
-    def held(self) -> int:
-        return len(self._symbols)
-
-    def closed(self) -> None:
-        self._server.tbt.discard(self)
 
 
 class OrderConnection(OrderStreamConnection):
@@ -409,69 +331,11 @@ def _order(order: Order, instrument: Instrument | None) -> dict[str, Any]:
     }
 
 
-# Protobuf
-
-
-def _wrapped(field: int, value: int) -> bytes:
-    """A wrapper, which is there for 0 too."""
-    return embedded(field, int64(1, value))
-
-
-def _tbt_error(text: str) -> bytes:
-    return int64(1, 8) + embedded(4, text.encode()) + int64(5, 1)
-
-
-def _tbt_message(tick: Tick, before: Tick | None, count: int) -> bytes:
-    """A whole book, or what has changed since the one before."""
-    one = tick.instrument
-    depth = b""
-    for field, name in ((1, "total_buy_quantity"), (2, "total_sell_quantity")):
-        value = getattr(tick, name)
-        if value is not None and (before is None or value != getattr(before, name)):
-            depth += _wrapped(field, value)
-    for field, side in ((3, "sell"), (4, "buy")):
-        now = [] if tick.depth is None else getattr(tick.depth, side)[:_TBT_LEVELS]
-        then = [] if before is None or before.depth is None else getattr(before.depth, side)[:_TBT_LEVELS]
-        for number in range(max(len(now), len(then))):
-            level = _tbt_level(
-                now[number] if number < len(now) else Level(0.0, 0, 0),
-                then[number] if number < len(then) else None,
-            )
-            if level:
-                depth += embedded(field, level + _wrapped(4, number))
-    stamp = _seconds(tick.exchange_timestamp)
-    stamp = max(0, stamp)
-    feed = embedded(5, depth) + _wrapped(6, stamp) + _wrapped(7, stamp) + embedded(8, one.token.encode())
-    feed += int64(9, count) + int64(10, before is None) + embedded(11, one.brsymbol.encode())
-    entry = embedded(1, one.token.encode()) + embedded(2, feed)
-    return int64(1, 6) + embedded(2, entry) + int64(3, before is None)
-
-
-def _tbt_level(now: Level, then: Level | None) -> bytes:
-    out = b""
-    if then is None or now.price != then.price:
-        out += _wrapped(1, round(now.price * 100))
-    if then is None or now.quantity != then.quantity:
-        out += _wrapped(2, int(now.quantity))
-    if then is None or now.orders != then.orders:
-        out += _wrapped(3, now.orders or 0)
-    return out
-
-
 # Names, numbers, files
 
 
 def _units(instrument: Instrument) -> float:
     return 10_000.0 if instrument.exchange in ("CDS", "BCD") else 100.0
-
-
-def _count(value: float | None) -> int:
-    """A quantity as a signed 32-bit number, which large ones overflow."""
-    return ABSENT if value is None else (int(value) + (1 << 31)) % (1 << 32) - (1 << 31)
-
-
-def _seconds(milliseconds: int | None) -> int:
-    return ABSENT if milliseconds is None else milliseconds // 1000
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Kotak's servers: both feeds, the order socket, the scrip master. Written from the documentation."""
+"""Kotak's servers: both feeds, the order socket, the scrip master. Written from the documentation.
+
+`simulated_packets` makes the packets of the newer feed.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,12 @@ from openalgo_adapters._hsm.simulator import (
     Directory,
     Frames,
     TopicConnection,
+    count,
     frame,
+    seconds,
     values_of_book,
 )
+from openalgo_adapters.kotak.simulated_packets import LEVELS, packet
 from openalgo_ws.adapter import (
     Accepted,
     Close,
@@ -36,7 +42,7 @@ from openalgo_ws.adapter import (
     SimulatorSide,
     Upgrade,
 )
-from openalgo_ws.tick import Instrument, Level, Tick
+from openalgo_ws.tick import Instrument, Tick
 
 __all__ = ["KotakServer"]
 
@@ -72,8 +78,6 @@ _INDEX_NAMES = {
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 _TOPICS = _TOKENS = 3000
-_LEVELS = {"ScripsLite": 1, "Scrips": 4, "Depth": 8, "FullDepth": 16, "Indices": 0}
-_ROWS = {8: 5, 16: 20}
 #: Bytes that a message is filled up to before the next begins.
 _BATCH = 32_768
 
@@ -209,7 +213,7 @@ class HsmConnection(TopicConnection):
 
         if prefix == b"dp":
             return [ABSENT, ABSENT, *values_of_book(tick, units), *scale]
-        stamp = _seconds(tick.exchange_timestamp)
+        stamp = seconds(tick.exchange_timestamp)
         prices = [price(value) for value in (tick.high, tick.low, tick.open)]
         if prefix == b"if":
             return [ABSENT, ABSENT, price(tick.ltp), price(tick.close), stamp, *prices, *scale]
@@ -219,14 +223,14 @@ class HsmConnection(TopicConnection):
             ABSENT,
             ABSENT,
             stamp,
-            _seconds(tick.ltt),
-            _count(tick.volume),
+            seconds(tick.ltt),
+            count(tick.volume),
             price(tick.ltp),
-            _count(tick.last_trade_quantity),
-            _count(tick.total_buy_quantity),
-            _count(tick.total_sell_quantity),
+            count(tick.last_trade_quantity),
+            count(tick.total_buy_quantity),
+            count(tick.total_sell_quantity),
             *(price(None if level is None else level.price) for level in best),
-            *(_count(None if level is None else level.quantity) for level in best),
+            *(count(None if level is None else level.quantity) for level in best),
             price(tick.avg_trade_price),
             price(tick.low),
             price(tick.high),
@@ -237,7 +241,7 @@ class HsmConnection(TopicConnection):
             ABSENT,
             price(tick.open),
             price(tick.close),
-            _count(tick.oi),
+            count(tick.oi),
             *scale,
         ]
 
@@ -276,7 +280,7 @@ class SFeedConnection(SimulatorConnection):
             return []
         if ending == "Exchange":
             return []
-        level = _LEVELS[ending]
+        level = LEVELS[ending]
         if verb == "unsubscribe":
             for token in tokens:
                 self._forget(token, level)
@@ -326,7 +330,7 @@ class SFeedConnection(SimulatorConnection):
                 del self._of[known[0].exchange, known[0].token]
 
     def ticks(self, ticks: Sequence[Tick]) -> Frames:
-        return self._messages(ticks, set(_LEVELS.values()))
+        return self._messages(ticks, set(LEVELS.values()))
 
     def _messages(self, ticks: Sequence[Tick], levels: set[int]) -> Frames:
         frames: Frames = []
@@ -334,7 +338,7 @@ class SFeedConnection(SimulatorConnection):
         for tick in ticks:
             key = self._of.get((tick.instrument.exchange, tick.instrument.token))
             for level in sorted(self._keys[key][1] & levels) if key is not None else ():
-                batch += _packet(tick, level)
+                batch += packet(tick, level, *_EXCHANGES[tick.instrument.exchange][1:])
                 if len(batch) >= _BATCH:
                     frames.append(batch)
                     batch = b""
@@ -349,64 +353,6 @@ def _event(event: str) -> tuple[str, str]:
         if event.startswith(verb):
             return verb, event.removeprefix(verb)
     raise ValueError("no such event")
-
-
-def _packet(tick: Tick, level: int) -> bytes:
-    instrument = tick.instrument
-    _, exchange, units = _EXCHANGES[instrument.exchange]
-
-    def price(value: float | None) -> int:
-        return 0 if value is None else max(0, min(round(value * units), 0xFFFFFFFF))
-
-    precision = 4 if units == 10_000 else 2
-    change = price(tick.ltp) - price(tick.close)
-    percent = round(10_000 * change / price(tick.close)) if price(tick.close) else 0
-    change, percent = (max(-(1 << 31), min(value, (1 << 31) - 1)) for value in (change, percent))
-    if level == 0:
-        body = pack(
-            "<I5i",
-            int(instrument.token) & 0xFFFFFFFF if instrument.token.isdecimal() else 0,
-            *(
-                min(price(value), (1 << 31) - 1)
-                for value in (tick.open, tick.close, tick.high, tick.low, tick.ltp)
-            ),
-        )
-        body += pack("<Qiii", max(0, _wide(tick.exchange_timestamp, 1000)), 0, 0, percent)
-        body += pack("<dBi21s", 0.0, precision, 1, instrument.token.encode()[:21])
-        return _header(7207, exchange, 1, body)
-    token = int(instrument.token) & 0xFFFFFFFF
-    if level == 1:
-        body = pack("<IqIqI", token, _wide(tick.ltt, 1000), price(tick.ltp),
-                    _wide(tick.last_trade_quantity), price(tick.close))  # fmt: skip
-        body += pack("<iiiBI", percent, change, max(1, instrument.lotsize), precision, 1)
-        return _header(7208, exchange, 1, body)
-    return _header(7208, exchange, level, _picture(tick, level, token, price, percent, change, precision))
-
-
-def _picture(
-    tick: Tick, level: int, token: int, price: Any, percent: int, change: int, precision: int
-) -> bytes:
-    buy, sell = ([], []) if tick.depth is None else (tick.depth.buy, tick.depth.sell)
-    if level == 4:
-        # There is one row a side always, if with nothing in it.
-        buy, sell = buy[:1] or [Level(0.0, 0, 0)], sell[:1] or [Level(0.0, 0, 0)]
-    else:
-        buy, sell = buy[: _ROWS[level]], sell[: _ROWS[level]]
-    body = pack("<Iqqqqq", token, *map(_wide, (tick.total_buy_quantity, tick.total_sell_quantity)),
-                _wide(tick.volume), _wide(tick.ltt, 1000), _wide(tick.exchange_timestamp, 1000))  # fmt: skip
-    body += pack("<5I", *map(price, (tick.open, tick.close, tick.high, tick.low, tick.ltp)))
-    body += pack("<qII", _wide(tick.last_trade_quantity), price(tick.avg_trade_price), 0)
-    body += pack("<IIhiI", len(buy), len(sell), 2, percent, min(_wide(tick.oi), 0xFFFFFFFF))
-    traded = float(_wide(tick.volume)) * price(tick.avg_trade_price)
-    body += pack("<diII", traded, change, price(tick.upper_circuit), price(tick.lower_circuit))
-    body += pack("<IIIBI", 0, 0, max(1, tick.instrument.lotsize), precision, 1)
-    for row in (*buy, *sell):
-        body += pack("<qii", int(row.quantity), min(price(row.price), (1 << 31) - 1), row.orders or 0)
-    return body
-
-
-def _header(code: int, exchange: int, level: int, body: bytes) -> bytes:
-    return pack("<HHbBBBB", 9 + len(body), code, exchange, level, 0, 1, 0) + body
 
 
 class OrderConnection(OrderStreamConnection):
@@ -460,20 +406,6 @@ def _segment(instrument: Instrument) -> str:
 
 def _units(instrument: Instrument) -> float:
     return float(_EXCHANGES[instrument.exchange][2])
-
-
-def _count(value: float | None) -> int:
-    """A quantity as a signed 32-bit number, which large ones overflow."""
-    return ABSENT if value is None else (int(value) + (1 << 31)) % (1 << 32) - (1 << 31)
-
-
-def _seconds(milliseconds: int | None) -> int:
-    return ABSENT if milliseconds is None else milliseconds // 1000
-
-
-def _wide(value: float | None, divisor: int = 1) -> int:
-    """A 64-bit number, 0 for what isn't there."""
-    return 0 if value is None else int(value) // divisor
 
 
 def _master_row(row: MasterRow) -> tuple[object, ...]:
