@@ -7,7 +7,8 @@ A NATS server does not push back: a subscriber that is too slow is cut off. So s
 conflate what their gateway has no time for (`openalgo_ws.bus.intake`); publishers conflate while the
 server can't be reached. What was on its way when a connection broke is lost; therefore a publisher that is
 back says the last tick of every instrument again, and a subscriber that is back, or begins to be
-interested, asks for it.
+interested, asks for it. What is no market data is numbered, and what is missing of it asked for
+(`openalgo_ws.bus.nats_updates`).
 
 The client is nats-py, which lives on asyncio: this needs Twisted's asyncio reactor
 (``twistd --reactor=asyncio``).
@@ -28,16 +29,13 @@ from openalgo_ws.bus import subjects
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.intake import Intake, Message, Receive
 from openalgo_ws.bus.nats_link import LinkEnd, NatsLink
+from openalgo_ws.bus.nats_updates import FLUSH, PENDING, UpdatePublisher, UpdateSubscriber
 from openalgo_ws.bus.records import TickRecord, pack
 from openalgo_ws.bus.topics import parse_market_topic
 from openalgo_ws.tick import Mode
 
 __all__ = ["NatsBus", "NatsPublisher", "NatsSubscriber"]
 
-#: Bytes that may wait in the client for the socket before the publisher waits for the server.
-_PENDING = 1024 * 1024
-#: For so long (seconds) a publisher waits for the server to have read all; then it looks again.
-_FLUSH = 10
 #: Instruments of which a publisher remembers the last tick.
 _REMEMBERED = 200_000
 #: Instruments in one request for last ticks.
@@ -70,10 +68,9 @@ class NatsPublisher:
     def __init__(self, link: NatsLink, *, bound: int, updates: int) -> None:
         self._link = link
         self._bound = bound
-        self._most_updates = updates
         self._waiting: dict[_Key, list[_Tick]] = {}
         self._count = 0
-        self._others: deque[tuple[str, bytes]] = deque()
+        self._others = UpdatePublisher(link, most=updates)
         self._last: OrderedDict[_Key, TickRecord] = OrderedDict()
         self._pumping = False
         self._closed = False
@@ -81,8 +78,13 @@ class NatsPublisher:
         self._requests: Subscription | None = None
         self.published = 0
         self.conflated = 0
-        self.lost = 0
+        self._lost = 0
         link.join(self)
+
+    @property
+    def lost(self) -> int:
+        """Order updates that were dropped because too many waited, and what is too long for the server."""
+        return self._lost + self._others.lost
 
     def publish(self, feed: str, record: TickRecord) -> None:
         """Publish one tick with the others of this turn."""
@@ -105,21 +107,16 @@ class NatsPublisher:
         if self._closed:
             return
         self.published += 1
-        subject = subjects.of_message(topic)
         market = parse_market_topic(topic)
-        if market is not None:
+        if market is None:
+            self._others.send(topic, payload)
+        else:
             key = (UNTAGGED, market.exchange, market.symbol)
-            self._wait(key, _Outside(market.mode, subject, payload))
-            return
-        self._others.append((subject, payload))
-        if len(self._others) > self._most_updates:
-            self._others.popleft()
-            self.lost += 1
-        self._start()
+            self._wait(key, _Outside(market.mode, subjects.of_message(topic), payload))
 
     def backlog(self) -> int:
         """Ticks and order updates that wait for room now."""
-        return self._count + len(self._others)
+        return self._count + self._others.backlog()
 
     def close(self) -> None:
         """Stop publishing; what waits is given up. Harmless when closed already."""
@@ -127,7 +124,7 @@ class NatsPublisher:
         self._link.part(self)
         self._waiting.clear()
         self._count = 0
-        self._others.clear()
+        self._others.close()
         self._last.clear()
         if self._requests is not None:
             self._link.run(self._requests.unsubscribe)
@@ -169,18 +166,9 @@ class NatsPublisher:
     async def _pump(self) -> None:
         """Send all that waits, as fast as the server takes it."""
         try:
-            while (self._others or self._waiting) and (client := self._link.client) is not None:
-                if client.pending_data_size > _PENDING:
-                    await client.flush(_FLUSH)
-                elif self._others:
-                    subject, payload = self._others[0]
-                    if len(payload) > client.max_payload:
-                        self.lost += 1
-                    else:
-                        await client.publish(subject, payload)
-                    # It may have been the oldest of too many meanwhile.
-                    if self._others and self._others[0] == (subject, payload):
-                        self._others.popleft()
+            while self._waiting and (client := self._link.client) is not None:
+                if client.pending_data_size > PENDING:
+                    await client.flush(FLUSH)
                 else:
                     key = next(iter(self._waiting))
                     await self._send(client, key, self._waiting.pop(key))
@@ -193,7 +181,7 @@ class NatsPublisher:
         for one in ticks:
             if isinstance(one, _Outside):
                 if len(one.payload) > client.max_payload:
-                    self.lost += 1
+                    self._lost += 1
                 else:
                     await client.publish(one.subject, one.payload)
         records = [one for one in ticks if isinstance(one, TickRecord)]
@@ -212,7 +200,7 @@ class NatsPublisher:
         if len(payload) <= most:
             yield payload
         elif len(records) == 1:
-            self.lost += 1
+            self._lost += 1
         else:
             half = len(records) // 2
             yield from self._payloads(records[:half], most)
@@ -264,15 +252,14 @@ class NatsSubscriber:
         self._call: Any = None
         self._closed = False
         #: What is wanted; of an instrument of our feeds, how publishers know it.
-        self._subjects: dict[str, _Key | None] = dict.fromkeys(
-            subjects.EVERYTHING if everything else (subjects.OTHERS,)
-        )
+        self._subjects: dict[str, _Key | None] = dict.fromkeys(subjects.TICKS if everything else ())
         self._subscribed: dict[str, Subscription] = {}
         self._asking: _Asked = []
         self._changing = False
         self.intake = Intake(receive, self._soon, batch=batch, mark=mark)
-        self.lost = 0
-        self.malformed = 0
+        self._lost = 0
+        self._malformed = 0
+        self._others = UpdateSubscriber(link, self._take, most=updates)
         link.join(self)
 
     @property
@@ -285,9 +272,19 @@ class NatsSubscriber:
         """Ticks that a newer one replaced while the receiver was busy."""
         return self.intake.conflated
 
+    @property
+    def lost(self) -> int:
+        """Order updates and the like that were missed, or were too many."""
+        return self._lost + self._others.lost
+
+    @property
+    def malformed(self) -> int:
+        """Messages that can't be read."""
+        return self._malformed + self._others.malformed
+
     def backlog(self) -> int:
         """What waits for the receiver."""
-        return self.intake.backlog() + len(self._fresh) + len(self._spilt)
+        return self.intake.backlog() + len(self._fresh) + len(self._spilt) + self._others.backlog()
 
     def want(self, feed: str, symbol: str, exchange: str) -> None:
         """Take an instrument's ticks from now on, beginning with the last one."""
@@ -324,6 +321,7 @@ class NatsSubscriber:
             return
         self._closed = True
         self._link.part(self)
+        self._others.close()
         self._subjects.clear()
         self._fresh.clear()
         self._spilt.clear()
@@ -368,9 +366,12 @@ class NatsSubscriber:
         try:
             topic = subjects.topic_of(message.subject)
         except subjects.BadSubject:
-            self.malformed += 1
+            self._malformed += 1
             return
-        self._fresh.append((topic, message.data))
+        self._take((topic, message.data))
+
+    def _take(self, message: Message) -> None:
+        self._fresh.append(message)
         self._soon()
 
     def _soon(self) -> None:
@@ -397,7 +398,7 @@ class NatsSubscriber:
         self._spilt.append(message)
         if len(self._spilt) > self._updates:
             self._spilt.popleft()
-            self.lost += 1
+            self._lost += 1
         return True
 
 

@@ -5,6 +5,11 @@
 | ``oa.t.<feed>.<exchange>.<symbol>.<mode>`` | ticks of a feed, as `openalgo_ws.bus.records.pack` makes them |
 | ``oa.f.<exchange>.<symbol>.<mode>`` | a tick of an untagged publisher, as it came |
 | ``oa.x.<topic>`` | any other message of the platform: orders, invalidations |
+| ``oa.n.<publisher>.<number>`` | these messages' subject for replies: it only says their number |
+| ``oa.n`` | asks publishers which of those they have |
+| ``oa.n.<publisher>`` | asks one for those from a number on |
+| ``oa.h`` | a publisher says which it has |
+| ``oa.i.<subscriber>.h``, ``oa.i.<subscriber>.a.<topic>`` | the same in reply, and such a message again |
 | ``oa.s`` | asks publishers for the last ticks of some instruments |
 | ``oa.d.feeds`` | from gateways to the feed process that leads, see `openalgo_ws.scale.nats_demand` |
 | ``oa.d.g.<channel>`` | its answers to one gateway |
@@ -23,15 +28,22 @@ from openalgo_ws.bus.topics import parse_market_topic
 from openalgo_ws.tick import Mode
 
 __all__ = [
+    "AGAIN",
     "DEMAND",
-    "EVERYTHING",
     "GATEWAYS",
+    "INBOXES",
     "LEADER",
+    "MESSAGES",
+    "NUMBERS",
     "OTHERS",
     "SNAPSHOTS",
+    "STATE",
+    "STATES",
+    "TICKS",
     "BadSubject",
     "foreign_interest",
     "interest",
+    "number_of",
     "of_message",
     "of_ticks",
     "token",
@@ -40,9 +52,18 @@ __all__ = [
 ]
 
 SNAPSHOTS = "oa.s"
-OTHERS = "oa.x.>"
-#: What a subscriber to everything takes.
-EVERYTHING = ("oa.t.>", "oa.f.>", OTHERS)
+MESSAGES = "oa.x."
+OTHERS = MESSAGES + ">"
+#: What a subscriber to all ticks takes.
+TICKS = ("oa.t.>", "oa.f.>")
+
+#: What is no market data is numbered (`openalgo_ws.bus.nats_updates`): questions to publishers, which
+#: messages they have, and what follows a subscriber's inbox.
+NUMBERS = "oa.n"
+STATES = "oa.h"
+INBOXES = "oa.i."
+STATE = ".h"
+AGAIN = ".a."
 
 #: The demand protocol: to the feed process that leads, to gateways (each channel a token), and that a
 #: feed process has begun to lead.
@@ -53,6 +74,7 @@ LEADER = "oa.d.here"
 _SPECIAL = re.compile(rb"[^A-Za-z0-9_-]")
 _WRITTEN = re.compile(rb"=([0-9a-f]{2})")
 _TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9a-f]{2})+")
+_NUMBERED = re.compile(r"oa\.n\.([0-9a-f]{16})\.([0-9]{1,18})")
 #: How an empty text is written: no other is written so, because a byte has two digits.
 _EMPTY = "="
 
@@ -84,7 +106,7 @@ def of_message(topic: bytes) -> str:
     """Where a message of the platform goes."""
     market = parse_market_topic(topic)
     if market is None:
-        return f"oa.x.{token(topic)}"
+        return MESSAGES + token(topic)
     return f"oa.f.{token(market.exchange.encode())}.{token(market.symbol.encode())}.{market.mode.name}"
 
 
@@ -112,3 +134,14 @@ def topic_of(subject: str) -> bytes:
     except UnicodeDecodeError:
         pass
     raise BadSubject(subject)
+
+
+def number_of(reply: str) -> tuple[str, int] | None:
+    """The publisher and the number that a message's subject for replies names; None if it is none of ours.
+    BadSubject if it is not as our publishers make it."""
+    if not reply.startswith(NUMBERS + "."):
+        return None
+    found = _NUMBERED.fullmatch(reply)
+    if found is None:
+        raise BadSubject(reply)
+    return found[1], int(found[2])

@@ -53,22 +53,6 @@ class Machines:
             )
         )
 
-    async def ordered_again(self) -> None:
-        """The same once everybody has found back, of which nothing tells: until then an order may be lost,
-        but none comes twice."""
-        before = [len(client.orders) for client in self.clients]
-        for _ in range(60):
-            self._orders += 1
-            one = self.cluster.order(f"{self._orders}")
-            await self.cluster.later(0.5)
-            if all(client.orders[-1:] == [one] for client in self.clients):
-                break
-        else:
-            raise AssertionError("no order reached everybody")
-        for client, old in zip(self.clients, before, strict=True):
-            new = client.orders[old:]
-            assert [one for one in new if new.count(one) > 1] == []
-
     async def leader(self) -> ServerProcess:
         """The process that serves the feeds."""
         await until(lambda: any(LEADS in process.output() for process in self.feeds))
@@ -129,7 +113,7 @@ async def test_the_nats_server_is_killed(cluster: Cluster, away: float) -> None:
     await machines.settled()
     cluster.broker.rate = rate
     await machines.settled()
-    await machines.ordered_again()
+    await machines.ordered()
     assert {client.connections for client in machines.clients} == {1}
 
 
