@@ -1,7 +1,7 @@
 """An instrument master, row by row: what can't be read becomes a `BadRow`, the rest loads.
 
 A broker writes one function from `Row` to `MasterRow` (None: a row that the sheet drops) that
-may raise `BadValue` at any point, and hands it to `read_csv` or `read_objects`.
+may raise `BadValue` at any point, and hands it to `read_csv`, `read_objects` or `read_array`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from openalgo_adapters._common.times import parse_date
 from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, MasterRow
 
-__all__ = ["ParseRow", "Row", "read_csv", "read_objects"]
+__all__ = ["ParseRow", "Row", "read_array", "read_csv", "read_objects"]
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")
@@ -114,6 +114,18 @@ def read_objects(objects: Iterable[object], parse: ParseRow) -> Iterator[MasterR
             continue
         if row is not None:
             yield row
+
+
+def read_array(data: bytes, parse: ParseRow) -> Iterator[MasterRow | BadRow]:
+    """`read_objects` of a whole file; one that is no JSON array is one bad row."""
+    try:
+        objects = values.json_value(data)
+        if not isinstance(objects, list):
+            raise BadValue("not a JSON array")
+    except BadValue as problem:
+        yield BadRow(1, str(problem))
+        return
+    yield from read_objects(objects, parse)
 
 
 def _split(line: bytes, delimiter: str) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, squeeze
-from openalgo_adapters._common.rows import Row, read_objects
-from openalgo_adapters._common.values import BadValue, json_value
+from openalgo_adapters._common.rows import Row, read_array
+from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
@@ -34,14 +34,7 @@ def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:
 
 def parse_master(file: str, data: bytes) -> Iterator[MasterRow | BadRow]:
     """The file's rows in OpenAlgo's words."""
-    try:
-        rows = json_value(data)
-        if not isinstance(rows, list):
-            raise BadValue("not a JSON array")
-    except BadValue as problem:
-        yield BadRow(1, str(problem))
-        return
-    yield from read_objects(rows, _parse)
+    return read_array(data, _parse)
 
 
 def _parse(row: Row) -> MasterRow:

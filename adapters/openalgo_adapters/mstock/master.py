@@ -8,8 +8,8 @@ from datetime import date
 from html import unescape
 
 from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, squeeze
-from openalgo_adapters._common.rows import Row, read_objects
-from openalgo_adapters._common.values import BadValue, json_value
+from openalgo_adapters._common.rows import Row, read_array
+from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["KNOWN_INDICES", "master_files", "parse_master"]
@@ -55,18 +55,7 @@ def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:
 
 def parse_master(file: str, data: bytes) -> Iterator[MasterRow | BadRow]:
     """Either file's rows in OpenAlgo's words."""
-    return _parse_page(data) if "annexure" in file.lower() else _parse_scrips(data)
-
-
-def _parse_scrips(data: bytes) -> Iterator[MasterRow | BadRow]:
-    try:
-        rows = json_value(data)
-        if not isinstance(rows, list):
-            raise BadValue("not a JSON array")
-    except BadValue as problem:
-        yield BadRow(1, str(problem))
-        return
-    yield from read_objects(rows, _parse)
+    return _parse_page(data) if "annexure" in file.lower() else read_array(data, _parse)
 
 
 def _parse(row: Row) -> MasterRow:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from openalgo_adapters._common.naming import IndexNames, expiry_text
-from openalgo_adapters._common.rows import Row, read_objects
-from openalgo_adapters._common.values import BadValue, json_value
+from openalgo_adapters._common.rows import Row, read_array
+from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["EXCHANGE_OF", "master_files", "parse_master"]
@@ -52,14 +52,7 @@ def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:
 
 def parse_master(file: str, data: bytes) -> Iterator[MasterRow | BadRow]:
     """The file's rows in OpenAlgo's words."""
-    try:
-        objects = json_value(data)
-        if not isinstance(objects, list):
-            raise BadValue("not a JSON array")
-    except BadValue as problem:
-        yield BadRow(1, str(problem))
-        return
-    yield from read_objects(objects, _row)
+    return read_array(data, _row)
 
 
 def _row(row: Row) -> MasterRow | None:
