@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from collections.abc import Generator, Mapping
 
+from openalgo_adapters._common.profile import given_profile
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_ws.adapter import (
     AuthoriseFailed,
@@ -39,12 +40,7 @@ def find_client(
         url="https://api.iiflcapital.com/v1/profile",
         headers={"Authorization": f"Bearer {credentials.get('user_session', '')}"},
     )
-    if answer is None:
-        raise AuthoriseFailed(Verdict(Cause.TRANSIENT, "no answer to the request for the profile"))
-    if answer.status in (401, 403):
-        raise AuthoriseFailed(Verdict(Cause.TOKEN, f"the broker refused the session (HTTP {answer.status})"))
-    if answer.status == 429:
-        raise AuthoriseFailed(Verdict(Cause.TOO_MANY, "too many requests (HTTP 429)", 60.0))
+    answer = given_profile(answer, "the session")
     body = answer.json() if answer.status == 200 else None
     result = body.get("result") if isinstance(body, dict) else None
     client = result.get("clientId") if isinstance(result, dict) else None

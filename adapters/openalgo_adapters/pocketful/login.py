@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 
+from openalgo_adapters._common.profile import given_profile
 from openalgo_ws.adapter import (
     AuthoriseFailed,
     Cause,
@@ -27,14 +28,7 @@ def find_client(
         url="https://trade.pocketful.in/api/v1/user/trading_info",
         headers={"Authorization": f"Bearer {credentials.get('access_token', '')}"},
     )
-    if answer is None:
-        raise AuthoriseFailed(Verdict(Cause.TRANSIENT, "no answer to the request for the profile"))
-    if answer.status in (401, 403):
-        raise AuthoriseFailed(
-            Verdict(Cause.TOKEN, f"the broker refused the access token (HTTP {answer.status})")
-        )
-    if answer.status == 429:
-        raise AuthoriseFailed(Verdict(Cause.TOO_MANY, "too many requests (HTTP 429)", 60.0))
+    answer = given_profile(answer, "the access token")
     body = answer.json() if answer.status == 200 else None
     data = body.get("data") if isinstance(body, dict) else None
     client = data.get("client_id") if isinstance(data, dict) else None
