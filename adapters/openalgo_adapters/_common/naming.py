@@ -8,8 +8,17 @@ from datetime import date
 from importlib.resources import files
 
 from openalgo_adapters._common.times import MONTHS
+from openalgo_ws.tick import Instrument
 
-__all__ = ["IndexNames", "expiry_text", "future_symbol", "option_symbol", "squeeze", "strike_text"]
+__all__ = [
+    "IndexNames",
+    "expiry_text",
+    "future_symbol",
+    "option_symbol",
+    "same_name",
+    "squeeze",
+    "strike_text",
+]
 
 
 def expiry_text(day: date) -> str:
@@ -33,6 +42,11 @@ def future_symbol(name: str, expiry: date) -> str:
 def option_symbol(name: str, expiry: date, strike: float, right: str) -> str:
     """``NIFTY30DEC2526000CE``; ``right`` is CE or PE."""
     return f"{name}{_compact(expiry)}{strike_text(strike)}{right}"
+
+
+def same_name(one: Instrument, other: Instrument) -> bool:
+    """Whether OpenAlgo calls both the same: they may have come from different masters."""
+    return one.symbol == other.symbol and one.exchange == other.exchange
 
 
 def squeeze(name: str) -> str:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue, json_object, text
 from openalgo_adapters._noren.fields import (
     BOOK,
@@ -154,7 +155,7 @@ class NorenCodec(FeedCodec):
             held = self._held.get(key) if key else None
             if key is None:
                 self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not _same(held.instrument, instrument):
+            elif held is not None and not same_name(held.instrument, instrument):
                 if new is not None:
                     self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
             elif new is None:
@@ -235,10 +236,6 @@ def _family(wish: Wish) -> int:
 def _key_of(instrument: Instrument) -> str | None:
     segment, token = segment_of(instrument), instrument.token
     return f"{segment}|{token}" if segment and token.isascii() and token.isalnum() else None
-
-
-def _same(one: Instrument, other: Instrument) -> bool:
-    return one.symbol == other.symbol and one.exchange == other.exchange
 
 
 def _frames(tasks: Mapping[int, str], keys: Mapping[int, list[str]]) -> Iterable[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters._xts.events import (
     BOOK,
@@ -157,7 +158,7 @@ class XtsCodec(SocketIoCodec):
             held = self._held.get(key) if key is not None else None
             if key is None:
                 self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not _same(held.instrument, instrument):
+            elif held is not None and not same_name(held.instrument, instrument):
                 if new is not None:
                     self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
             elif new is None:
@@ -342,7 +343,3 @@ def _key_of(instrument: Instrument) -> Key | None:
     if segment is None or not (token.isascii() and token.isdigit() and len(token) <= 10):
         return None
     return CODE_OF[segment], int(token)
-
-
-def _same(one: Instrument, other: Instrument) -> bool:
-    return one.symbol == other.symbol and one.exchange == other.exchange

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue, json_object, text
 from openalgo_adapters._noren.orders import order_update, spelled
 from openalgo_adapters.firstock.fields import BUY, FIELDS, PLACES, SELL, merge, taken_over, whole
@@ -101,7 +102,7 @@ class FirstockCodec(FeedCodec):
             held = self._held.get(key) if key else None
             if key is None:
                 self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not _same(held.instrument, instrument):
+            elif held is not None and not same_name(held.instrument, instrument):
                 if new is not None:
                     self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
             elif new is None:
@@ -174,10 +175,6 @@ class FirstockCodec(FeedCodec):
         # Greeks have a message of their own.
         if "gamma" not in fields and merge(held.memory, fields):
             events.append(_tick(held))
-
-
-def _same(one: Instrument, other: Instrument) -> bool:
-    return one.symbol == other.symbol and one.exchange == other.exchange
 
 
 def _key_of(instrument: Instrument) -> str | None:

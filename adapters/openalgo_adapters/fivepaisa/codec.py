@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue, json_value
 from openalgo_adapters.fivepaisa.orders import Orders
 from openalgo_adapters.fivepaisa.token import claim
@@ -43,7 +44,7 @@ from openalgo_ws.adapter import (
     Send,
     Verdict,
 )
-from openalgo_ws.tick import Instrument, Mode, Wish
+from openalgo_ws.tick import Mode, Wish
 
 __all__ = ["BOOK", "PER_REQUEST", "OpenFeedCodec"]
 
@@ -105,7 +106,7 @@ class OpenFeedCodec(FeedCodec):
                 self._refused.append(Rejected("no exchange or scrip code of this broker", (instrument,)))
                 continue
             held = self._held.get(key)
-            if held is not None and not _same(held.instrument, instrument):
+            if held is not None and not same_name(held.instrument, instrument):
                 if new is not None:
                     self._refused.append(Rejected("its code is taken by another instrument", (instrument,)))
                 continue
@@ -216,10 +217,6 @@ class OpenFeedCodec(FeedCodec):
             return self._orders.update(order)
         except BadValue as problem:
             return Malformed(f"order update: {problem}")
-
-
-def _same(one: Instrument, other: Instrument) -> bool:
-    return (one.symbol, one.exchange) == (other.symbol, other.exchange)
 
 
 def request(value: Mapping[str, Any]) -> str:

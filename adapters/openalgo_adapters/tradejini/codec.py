@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters.tradejini.orders import OrderReader
 from openalgo_adapters.tradejini.wire import SEGMENT_OF, FieldReader, packets, scale_of
@@ -118,7 +119,7 @@ class MarketCodec(FeedCodec):
             if key is None:
                 self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
                 continue
-            if held is not None and not _same(held.instrument, instrument):
+            if held is not None and not same_name(held.instrument, instrument):
                 if new is not None:
                     self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
                 continue
@@ -217,10 +218,6 @@ class OrderCodec(MarketCodec):
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
         return []
-
-
-def _same(one: Instrument, other: Instrument) -> bool:
-    return one.symbol == other.symbol and one.exchange == other.exchange
 
 
 def _segment(instrument: Instrument) -> str:
