@@ -36,10 +36,11 @@ class Line:
     """One instrument of one feed: its channels, and its ticks by mode.
 
     ``id`` stands for symbol and exchange in binary records, whatever the feed. ``kept`` counts those
-    elsewhere for whom the last values are kept.
+    elsewhere for whom the last values are kept, ``awaited`` clients of ours who are about to subscribe:
+    channels without subscribers stay for them.
     """
 
-    __slots__ = ("_forms", "exchange", "feed", "id", "kept", "sources", "symbol")
+    __slots__ = ("_forms", "awaited", "exchange", "feed", "id", "kept", "sources", "symbol")
 
     def __init__(self, feed: str, symbol: str, exchange: str, id: int) -> None:
         self.feed = feed
@@ -47,13 +48,14 @@ class Line:
         self.exchange = exchange
         self.id = id
         self.kept = 0
+        self.awaited = 0
         self._forms: dict[ChannelKey, Form] = {}
         #: By the mode in which the ticks come.
         self.sources: dict[Mode, Source] = {mode: Source(self, mode) for mode in Mode}
 
     def __bool__(self) -> bool:
         """Whether anybody holds anything of this instrument."""
-        return bool(self._forms) or self.kept > 0
+        return bool(self._forms) or self.kept > 0 or self.awaited > 0
 
     @property
     def ticks(self) -> int:
@@ -98,12 +100,20 @@ class Line:
     def prune(self, channel: Channel) -> None:
         """Take a channel out that has no subscriber left."""
         form = channel.form
-        if channel or form.channels.get(channel.interval) is not channel:
+        if channel or self.awaited or form.channels.get(channel.interval) is not channel:
             return
         del form.channels[channel.interval]
         if not form.channels:
             self._forms = {key: kept for key, kept in self._forms.items() if kept is not form}
         self._index()
+
+    def give_up(self) -> None:
+        """One who was about to subscribe has done so, or won't."""
+        self.awaited -= 1
+        if not self.awaited:
+            channels = [channel for form in self._forms.values() for channel in form.channels.values()]
+            for channel in channels:
+                self.prune(channel)
 
     def _index(self) -> None:
         channels = [channel for form in self._forms.values() for channel in form.channels.values()]

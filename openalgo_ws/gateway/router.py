@@ -29,7 +29,10 @@ from openalgo_ws.gateway.turns import Turns
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
 
-__all__ = ["BusStats", "Interest", "Router"]
+__all__ = ["BusStats", "Interest", "Opening", "Router"]
+
+#: A channel that a client is about to hold, its last tick and that as a frame.
+Opening = tuple[Channel, RoutedTick | None, bytes]
 
 #: A change of subscriptions is over when nothing changed for so long (seconds).
 _SETTLED = 0.5
@@ -257,7 +260,7 @@ class Router:
         if not outbox.writers:
             if outbox.shared_key is not None:
                 del self._shared[outbox.shared_key]
-            self.divide(self._retire(outbox))
+            self.turns.begin(self._retire(outbox))
 
     def subscribe(
         self, writer: ClientWriter, feed: str, symbol: str, exchange: str, key: ChannelKey
@@ -266,22 +269,35 @@ class Router:
 
         The last value waits for `flush_client`, so that the caller's reply can go first.
         """
-        line = self._line(feed, symbol, exchange)
-        channel = line.channel(key, self._encoders[key.format], self._counters(feed, key.mode), self._clock)
-        outbox = self._private(writer)
-        if channel in outbox.channels:
-            return channel
-        outbox.hold(channel)
+        opening = self.prepare(self._line(feed, symbol, exchange), key)
+        self.begin(writer, [opening])
+        return opening[0]
+
+    def prepare(self, line: Line, key: ChannelKey) -> Opening:
+        """Do what takes time of a subscribe that `begin` is to end. The line is awaited until then."""
+        channel = line.channel(
+            key, self._encoders[key.format], self._counters(line.feed, key.mode), self._clock
+        )
         last = line.last(key.mode)
-        if last is None:
-            channel.add(outbox, None)
-        else:
-            if outbox.behind:
-                outbox.keep(channel, last)
+        return channel, last, b"" if last is None else channel.form.snapshot(last)
+
+    def begin(self, writer: ClientWriter, openings: Iterable[Opening]) -> None:
+        """Subscribe a client to all that was prepared for it, as `subscribe` does."""
+        outbox = self._private(writer)
+        now = self._reactor.seconds()
+        for channel, told, frame in openings:
+            if channel in outbox.channels:
+                continue
+            outbox.hold(channel)
+            last = channel.form.line.last(channel.form.mode)
+            if last is None:
+                channel.add(outbox, None)
             else:
-                outbox.frames.append(channel.form.snapshot(last))
-            channel.add(outbox, self._reactor.seconds())
-        return channel
+                if outbox.behind:
+                    outbox.keep(channel, last)
+                else:
+                    outbox.frames.append(frame if last is told else channel.form.snapshot(last))
+                channel.add(outbox, now)
 
     def expect(self, feed: str, symbol: str, exchange: str) -> None:
         """Somebody is about to subscribe to an instrument: remember what comes of it meanwhile, which
@@ -296,6 +312,18 @@ class Router:
         if line is not None and line in self._idle and not line.ticks:
             del self._idle[line]
             self._forget(line)
+
+    def awaited(self, feed: str, symbol: str, exchange: str) -> Line:
+        """A client is about to subscribe to an instrument that it was granted: remember what comes of it,
+        until `await_no_more` was called as often."""
+        line = self._line(feed, symbol, exchange)
+        line.awaited += 1
+        return line
+
+    def await_no_more(self, line: Line) -> None:
+        """The client has subscribed, or won't."""
+        line.give_up()
+        self._linger_unheld(line)
 
     def unsubscribe(self, writer: ClientWriter, channel: Channel) -> None:
         """Take it away again. Nothing of it is sent after this returns."""
@@ -360,7 +388,7 @@ class Router:
         """The client has everything that was written: give it the latest of each symbol."""
         if writer in self._outboxes and self._outboxes[writer].behind and writer not in self._catching:
             self._catching.add(writer)
-            self.divide(self._catch_up(writer))
+            self.turns.begin(self._catch_up(writer))
 
     def _catch_up(self, writer: ClientWriter) -> Iterator[None]:
         """Give a client what was kept, until it is full again or has everything."""
@@ -516,11 +544,6 @@ class Router:
             channel.discard(outbox)
             self._prune(channel)
             yield
-
-    def divide(self, steps: Iterator[None]) -> None:
-        """Do something that nobody waits for, divided among turns."""
-        work = Deferred.fromCoroutine(self.turns.run(steps))
-        work.addErrback(lambda failure: self.log.failure("something was left undone", failure))
 
     # For those who look on.
 

@@ -181,7 +181,7 @@ class Session:
         elif isinstance(request, Subscribe):
             await self._subscriptions.subscribe(request)
         elif isinstance(request, Unsubscribe):
-            self._subscriptions.unsubscribe(request)
+            await self._subscriptions.unsubscribe(request)
         elif isinstance(request, Simple):
             await self._simple(request, self.user)
 
@@ -302,9 +302,9 @@ class Session:
     async def _simple(self, request: Simple, user: str) -> None:
         action = request.action
         if action == "unsubscribe_all":
-            self._subscriptions.unsubscribe_all(request)
+            await self._subscriptions.unsubscribe_all(request)
         elif action == "subscriptions":
-            self._subscriptions.list(request)
+            await self._subscriptions.list(request)
         elif action in ("subscribe_orders", "unsubscribe_orders"):
             self._orders(request, user, wanted=action == "subscribe_orders")
         elif action == "get_broker_info":

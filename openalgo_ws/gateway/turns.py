@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 __all__ = ["Turns"]
 
@@ -24,6 +25,8 @@ _SHARE = 0.001
 class Turns:
     """Divides work among the turns of the reactor. What has just begun goes on in between of what takes
     long, so that little work is soon done."""
+
+    log = Logger()
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
@@ -47,6 +50,11 @@ class Turns:
             if self._take(steps):
                 return
             line = self._begun
+
+    def begin(self, steps: Iterator[object]) -> None:
+        """Take all steps of something that nobody waits for."""
+        work = Deferred.fromCoroutine(self.run(steps))
+        work.addErrback(lambda failure: self.log.failure("something was left undone", failure))
 
     def stop(self) -> None:
         """Do all that waits, and from now on everything at once."""
