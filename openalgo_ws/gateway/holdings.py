@@ -64,6 +64,6 @@ class Holdings:
 
     def take_all(self) -> list[Held]:
         """Take out everything."""
-        self._counts.subtract(mode for _, _, mode in self._held)
+        self._counts.subtract(Counter(mode for _, _, mode in self._held))
         held, self._held = list(self._held.values()), {}
         return held

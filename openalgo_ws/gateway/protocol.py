@@ -11,7 +11,7 @@ from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerPr
 from autobahn.websocket.compress import PerMessageDeflateOffer, PerMessageDeflateOfferAccept
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IAddress, ITCPTransport
+from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger, LogLevel
 
 from openalgo_ws.gateway.context import Context
@@ -41,11 +41,17 @@ _NOTABLE = frozenset({4403, 4408, 4429})
 #: Autobahn logs whole requests, with the keys in them, when its level is turned up.
 _SILENT = txaio.make_logger(level="none")  # type: ignore[attr-defined]
 
+#: Autobahn copies its options from the factory and formats a list of them for a log that nobody reads: two
+#: thirds of what it takes to accept a connection. `ClientProtocol` copies them itself.
+_NONE_TO_COPY: list[str] = []
+
 
 class ClientProtocol(WebSocketServerProtocol):
     """One client's connection. Its session begins when the handshake is through."""
 
     log = _SILENT
+
+    CONFIG_ATTRS = _NONE_TO_COPY
 
     factory: ClientFactory
     _writer: ClientWriter | None = None
@@ -57,6 +63,8 @@ class ClientProtocol(WebSocketServerProtocol):
 
     def connectionMade(self) -> None:
         context = self.factory.context
+        for option in WebSocketServerProtocol.CONFIG_ATTRS:
+            setattr(self, option, getattr(self.factory, option))
         self._writer = ClientWriter(
             self.transport,
             context.reactor,
@@ -66,9 +74,6 @@ class ClientProtocol(WebSocketServerProtocol):
         )
         super().connectionMade()
         self.factory.doorway.enter(self.transport)
-        # Autobahn's own attempt comes before its options are there, and is swallowed.
-        if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
 
     def dataReceived(self, data: bytes) -> None:
         """From the transport. A request that does not end would be kept for as long as it is sent."""

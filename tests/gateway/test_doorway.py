@@ -6,6 +6,7 @@ import socket
 from itertools import pairwise
 
 import pytest_twisted
+from autobahn.twisted.websocket import WebSocketServerProtocol
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.protocol import Factory, Protocol
@@ -99,6 +100,23 @@ async def test_a_port_accepts_a_few_a_turn(serve) -> None:
     finally:
         for client in clients:
             client.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_has_autobahns_options_without_their_list_being_formatted(
+    server, dial, monkeypatch
+) -> None:
+    formatted: list[object] = []
+    monkeypatch.setattr("autobahn.websocket.protocol.pformat", formatted.append)
+    await dial(server)
+    (client,) = server.gateway.factory.clients
+    options = WebSocketServerProtocol.CONFIG_ATTRS
+    assert len(options) > 10
+    for option in options:
+        assert getattr(client, option) == getattr(server.gateway.factory, option), option
+    # The other side of this connection is Autobahn's as well, and has its list formatted.
+    assert [] in formatted
+    assert client.transport.getHandle().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 @pytest_twisted.ensureDeferred
