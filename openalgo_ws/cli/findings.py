@@ -195,9 +195,8 @@ def files(settings: Settings) -> Iterator[Finding]:
 
 def pepper(settings: Settings) -> tuple[Vault | None, Finding]:
     """What encrypts, and whether there is one; if not, a new pepper is suggested."""
-    salt = settings.fernet_salt
     try:
-        vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
+        vault = Vault(settings.pepper(), settings.salt())
     except SettingsError:
         advice = f"put this into .env, and keep it: API_KEY_PEPPER={secrets.token_hex(32)}"
         return None, (Grade.FAIL, f"pepper: there is none; {advice}")

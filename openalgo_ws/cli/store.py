@@ -40,8 +40,7 @@ def opened(settings: Settings) -> Iterator[Database]:
 
 def vault_of(settings: Settings) -> Vault:
     """What encrypts and hashes; one clear line if there is no pepper."""
-    salt = settings.fernet_salt
     try:
-        return Vault(settings.pepper(), None if salt is None else salt.reveal())
+        return Vault(settings.pepper(), settings.salt())
     except SettingsError as error:
         raise click.ClickException(str(error)) from None

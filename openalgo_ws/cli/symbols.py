@@ -264,8 +264,7 @@ async def _awaited(flow: Awaitable[T]) -> T:
 
 
 def _credentials(settings: Settings, adapter: Adapter, user: str) -> dict[str, str]:
-    salt = settings.fernet_salt.reveal() if settings.fernet_salt is not None else None
-    vault = Vault(settings.pepper(), salt)
+    vault = Vault(settings.pepper(), settings.salt())
     with open_database(settings) as database:
         row = database.call(lambda connection: read_session(connection, vault, user))
     if row is None or row.broker != adapter.name:

@@ -571,6 +571,10 @@ class Settings:
             )
         return self.api_key_pepper.reveal()
 
+    def salt(self) -> str | None:
+        """The salt of what is encrypted; None for the platform's own."""
+        return None if self.fernet_salt is None else self.fernet_salt.reveal()
+
     def broker_environment(self) -> dict[str, str]:
         """The broker keys of the environment as adapters look for them. All of it is secret."""
         named = {

@@ -35,8 +35,7 @@ def key_reader(settings: Settings) -> KeyOf:
     if settings.demo:
         # Its database is inside the gateway's process.
         return lambda user: None
-    salt = settings.fernet_salt
-    vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
+    vault = Vault(settings.pepper(), settings.salt())
     database = Database(settings.database_url.reveal())
 
     def key_of(user: str) -> str | None:

@@ -11,32 +11,21 @@ import socket
 from typing import Any
 
 import msgspec
-import zmq
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
-from zope.interface import implementer
 
 from openalgo_ws import __version__
-from openalgo_ws.accounts.crypto import Vault
-from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.nats import NatsBus, NatsPublisher
 from openalgo_ws.bus.nats_link import NatsLink, WrongReactor
 from openalgo_ws.bus.zeromq import Message, ZmqBus
-from openalgo_ws.config import Settings, SettingsError
-from openalgo_ws.event_loop import loop_of
+from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
-from openalgo_ws.gateway.listen import EndpointError, endpoint
+from openalgo_ws.gateway.listen import endpoint
 from openalgo_ws.ops.proxy_stats import ProxyStats, proxy_stats
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.service import StatusPort
 from openalgo_ws.ops.sources import Sources, Waiting
 from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import stop
-from openalgo_ws.process import calm_collector, end_cleanly_on_signals, raise_descriptor_limit
-from openalgo_ws.registry import Registry
 from openalgo_ws.scale.nats_demand import NatsDemandClient
 from openalgo_ws.scale.nats_lease import NatsLeaseStore
 from openalgo_ws.scale.remote import RemoteDemand
@@ -45,99 +34,52 @@ from openalgo_ws.tap.feeds import FeedSide, OwnFeeds, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
 from openalgo_ws.tap.leader import Leader
 from openalgo_ws.tap.presently import Presently
+from openalgo_ws.tap.process import Process, refusals, vault_and_database
 
 __all__ = ["NatsServer"]
-
-#: The whole server is down within this time after SIGTERM (seconds).
-_SHUTDOWN = 4.5
 
 #: The lease of those who serve the feeds, and its time to live (seconds).
 _LEASE = "feeds"
 _TTL = 5.0
 
 
-@implementer(IService)
-class NatsServer(Service):
-    """All parts of one process, started in order and stopped in the opposite order."""
-
-    log = Logger()
-    name = "server"
+class NatsServer(Process):
+    """One of the processes that meet on NATS."""
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
-        self._reactor = reactor
-        self._settings = settings
-        self._registry = Registry()
+        super().__init__(reactor, settings)
         self._environment = SystemEnvironment()
-        self._parts: list[Any] = []
         self._leader: Leader | None = None
         self._name = f"{socket.gethostname()}.{secrets.token_hex(4)}"
-        try:
+        credentials = settings.nats_credentials
+        with refusals(settings):
             texts = settings.endpoints() if settings.role == "gateway" else ()
             self._endpoints = [endpoint(reactor, text) for text in texts]
-            salt = settings.fernet_salt
-            self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
-            self._database = Database(settings.database_url.reveal())
-            credentials = settings.nats_credentials
-            self._link = NatsLink(
-                reactor,
-                settings.nats_servers(),
-                name=self._name,
-                credentials=None if credentials is None else str(credentials),
-            )
-        except (SettingsError, EndpointError) as error:
-            stop(error)
-        except BadDatabaseUrl as error:
-            stop(f"DATABASE_URL: {error}")
-        except WrongReactor as error:
-            stop(f"WS_BUS: {error}")
+            self._use(*vault_and_database(settings))
+            try:
+                self._link = NatsLink(
+                    reactor,
+                    settings.nats_servers(),
+                    name=self._name,
+                    credentials=None if credentials is None else str(credentials),
+                )
+            except WrongReactor as error:
+                stop(f"WS_BUS: {error}")
+        self._closing.append(self._link.stop)
 
-    def privilegedStartService(self) -> None:
-        """Open what may be refused: the database, the bus, the ports."""
-        raise_descriptor_limit()
-        settings = self._settings
-        try:
-            self._database.prepare()
-            self._build()
-        except DatabaseUnavailable as error:
-            stop(f"DATABASE_URL: {error}")
-        except zmq.ZMQError as error:
-            stop(f"the bus can't have {settings.zmq_host}:{settings.zmq_port}: {error.strerror}")
-        except CannotListenError as error:
-            stop(f"can't listen on {error.interface or 'any'}:{error.port}: {error.socketError.strerror}")
-
-    def startService(self) -> None:
-        """Begin to serve."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self.log.info("the event loop is {loop}", loop=loop_of(self._reactor))
-        self._database.start()
-        end_cleanly_on_signals(self._reactor)
-        for part in self._parts:
-            part.startService()
-        calm_collector()
-
-    def stopService(self) -> Deferred[None]:
-        """Say goodbye to clients, leave the brokers, close the rest: within 5 s."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        stopping = Deferred.fromCoroutine(self._stop())
-        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
-
-    async def _stop(self) -> None:
+    def _leave(self) -> None:
         self._demand_client.close()
-        for part in reversed(self._parts):
-            await maybeDeferred(part.stopService)
-        await self._demand_client.sent()
-        self._outside.shutdown()
-        self._bus.shutdown()
-        await self._link.stop()
-        self._database.stop()
 
     def _build(self) -> None:
         settings, reactor = self._settings, self._reactor
+        self._database.prepare()
         self._accounts = Accounts(reactor, self._database, self._vault)
         self._bus = NatsBus(self._link)
         self._outside = ZmqBus(reactor)
+        self._closing += [self._bus.shutdown, self._outside.shutdown]
         demand = RemoteDemand(reactor, gateway=self._name, generation=secrets.token_hex(8))
         self._demand_client = NatsDemandClient(self._link, demand)
+        self._closing.append(self._demand_client.sent)
         self._gateway = make_gateway(
             reactor,
             settings,

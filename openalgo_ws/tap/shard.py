@@ -8,13 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.logger import Logger
-from zope.interface import implementer
-
-from openalgo_ws.accounts.crypto import Vault
-from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
 from openalgo_ws.config import Settings
@@ -22,8 +15,7 @@ from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.ops.metrics import loop_metric
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.reports import Report, families
-from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
-from openalgo_ws.registry import Registry
+from openalgo_ws.process import stop_reactor
 from openalgo_ws.scale.control import Boot
 from openalgo_ws.scale.local import LocalDemandServer
 from openalgo_ws.scale.server import DemandServer
@@ -31,42 +23,32 @@ from openalgo_ws.scale.sharded_feeds import fed
 from openalgo_ws.scale.shards import ShardMember
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import feed_side
+from openalgo_ws.tap.process import MemberProcess, vault_and_database
 
 __all__ = ["ShardServer"]
 
-#: The whole shard is down within this time (seconds); the supervisor does not wait longer.
-_SHUTDOWN = 3.0
 
-
-@implementer(IService)
-class ShardServer(Service):
+class ShardServer(MemberProcess):
     """One of the feed processes, but for the first."""
 
-    log = Logger()
-    name = "server"
-
     def __init__(self, reactor: Any, settings: Settings, boot: Boot) -> None:
-        self._reactor = reactor
-        self._settings = replace(settings, feed_shards=boot.shards)
+        super().__init__(reactor, replace(settings, feed_shards=boot.shards))
         self._boot = boot
-        salt = settings.fernet_salt
-        self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
-        self._database = Database(settings.database_url.reveal())
+        self._use(*vault_and_database(settings))
 
-    def privilegedStartService(self) -> None:
-        """Make everything; the demand's socket is opened last."""
+    def _build(self) -> None:
         settings, reactor = self._settings, self._reactor
-        registry = Registry()
         accounts = Accounts(reactor, self._database, self._vault)
-        symbols = SymbolService(reactor, self._database, registry.load)
-        self._bus = ZmqBus(reactor)
+        symbols = SymbolService(reactor, self._database, self._registry.load)
+        bus = ZmqBus(reactor)
+        self._closing.append(bus.shutdown)
         feeds = feed_side(
             reactor,
             settings,
             accounts=accounts,
             symbols=symbols,
-            registry=registry,
-            bus=self._bus,
+            registry=self._registry,
+            bus=bus,
             environment=SystemEnvironment(),
             urls=settings.feed_url,
         )
@@ -98,34 +80,12 @@ class ShardServer(Service):
         )
         server = DemandServer(reactor, feeds.demand, generation=secrets.token_hex(8))
         listening = LocalDemandServer(reactor, Path(self._boot.demand), server)
+        # What is served is there when its socket is.
         self._parts = [accounts, symbols, *feeds.parts(), pulse, self._member, listening]
 
-    def startService(self) -> None:
-        """Begin."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._database.start()
-        end_cleanly_on_signals(self._reactor, alone=False)
-        for part in self._parts:
-            part.startService()
-        calm_collector()
+    def _started(self) -> None:
         self._member.ready()
-
-    def stopService(self) -> Deferred[None]:
-        """Leave the brokers and close everything, within a few seconds."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        stopping = Deferred.fromCoroutine(self._stop())
-        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
-
-    async def _stop(self) -> None:
-        for part in reversed(self._parts):
-            await maybeDeferred(part.stopService)
-        self._bus.shutdown()
-        self._database.stop()
 
     def _drain(self) -> None:
         self.log.info("another process takes over")
-        stop_reactor(self._reactor)
-
-    def _orphaned(self) -> None:
-        self.log.error("the server is gone")
         stop_reactor(self._reactor)

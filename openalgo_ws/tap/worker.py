@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
-from twisted.logger import Logger
-from zope.interface import implementer
 
 from openalgo_ws import __version__
 from openalgo_ws.accounts.crypto import Vault
@@ -21,8 +18,7 @@ from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.ops.probe import ProbeEar
 from openalgo_ws.ops.pulse import Pulse
 from openalgo_ws.ops.sources import Sources
-from openalgo_ws.process import calm_collector, end_cleanly_on_signals, stop_reactor
-from openalgo_ws.registry import Registry
+from openalgo_ws.process import stop_reactor
 from openalgo_ws.scale.control import Boot
 from openalgo_ws.scale.links import WorkerBus
 from openalgo_ws.scale.listening import accept
@@ -32,36 +28,26 @@ from openalgo_ws.scale.pipes import PipeBus
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.scale.rings import SCHEME, RingBus
 from openalgo_ws.tap.gateway import default_user, make_gateway
+from openalgo_ws.tap.process import MemberProcess, vault_and_database
 
 __all__ = ["WorkerServer"]
 
-#: The whole worker is down within this time (seconds); the supervisor does not wait longer.
-_SHUTDOWN = 3.0
 
-
-@implementer(IService)
-class WorkerServer(Service):
+class WorkerServer(MemberProcess):
     """One of the gateway's processes. It accepts connections when the supervisor says so."""
 
-    log = Logger()
-    name = "server"
-
     def __init__(self, reactor: Any, settings: Settings, boot: Boot) -> None:
-        self._reactor = reactor
-        self._settings = settings
+        super().__init__(reactor, settings)
         self._boot = boot
-        if boot.database is not None:
-            self._vault, url = Vault(DEMO_PEPPER), boot.database
+        if boot.database is None:
+            self._use(*vault_and_database(settings))
         else:
-            salt = settings.fernet_salt
-            self._vault = Vault(settings.pepper(), None if salt is None else salt.reveal())
-            url = settings.database_url.reveal()
-        self._database = Database(url)
+            self._use(Vault(DEMO_PEPPER), Database(boot.database))
         #: Slot → the ports that accept its connections.
         self._ports: dict[int, list[IListeningPort]] = {}
 
-    def privilegedStartService(self) -> None:
-        """Make everything. Nothing is opened: the supervisor has done that."""
+    def _build(self) -> None:
+        # Nothing is opened: the supervisor has done that.
         settings, reactor, boot = self._settings, self._reactor, self._boot
         accounts = Accounts(reactor, self._database, self._vault)
         self._demand = RemoteDemand(reactor, gateway=boot.name, generation=boot.generation)
@@ -70,7 +56,7 @@ class WorkerServer(Service):
             settings,
             endpoints=[],
             accounts=accounts,
-            registry=Registry(),
+            registry=self._registry,
             demand=self._demand,
             environment=SystemEnvironment(),
             everybody=default_user(settings, self._database, self._vault),
@@ -79,12 +65,13 @@ class WorkerServer(Service):
         )
         # As the feed process has made it: the settings may have changed since.
         end = RingBus if boot.bus.startswith(SCHEME) else PipeBus
-        self._bus: WorkerBus = end(reactor, boot.bus, self._gateway.receive)
+        bus: WorkerBus = end(reactor, boot.bus, self._gateway.receive)
+        self._closing.append(bus.close)
         pulse = Pulse(reactor)
         # Publishers outside send no probe.
         probe = ProbeEar(reactor, self._gateway.router) if settings.feeds == "own" else None
         sources = Sources(
-            version=__version__, gateway=self._gateway, pulse=pulse, intake=self._bus.intake, probe=probe
+            version=__version__, gateway=self._gateway, pulse=pulse, intake=bus.intake, probe=probe
         )
         self._member = Member(
             reactor, sources, listen=self._listen, drain=self._drain, orphaned=self._orphaned
@@ -93,28 +80,12 @@ class WorkerServer(Service):
         parts = (accounts, pulse, self._member, client, self._gateway, probe)
         self._parts = [part for part in parts if part is not None]
 
-    def startService(self) -> None:
-        """Begin; the supervisor is told as soon as the feed process answers."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._database.start()
-        end_cleanly_on_signals(self._reactor, alone=False)
-        for part in self._parts:
-            part.startService()
-        calm_collector()
+    def _started(self) -> None:
+        # The supervisor is told as soon as the feed process answers.
         self._demand.when_up().addCallback(lambda _: self._member.ready())
 
-    def stopService(self) -> Deferred[None]:
-        """Say goodbye to clients and close everything, within a few seconds."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        stopping = Deferred.fromCoroutine(self._stop())
-        return stopping.addTimeout(_SHUTDOWN, self._reactor, onTimeoutCancel=lambda result, timeout: None)
-
-    async def _stop(self) -> None:
+    def _leave(self) -> None:
         self._listen([])
-        for part in reversed(self._parts):
-            await maybeDeferred(part.stopService)
-        self._bus.close()
-        self._database.stop()
 
     def _listen(self, slots: list[int]) -> Deferred[Any]:
         """Accept the connections of these slots, and no others; fires when the others are not any more."""
@@ -134,8 +105,4 @@ class WorkerServer(Service):
         """Accept no more, send the clients away, and end."""
         self.log.info("clients are sent to other workers")
         self._listen([])
-        stop_reactor(self._reactor)
-
-    def _orphaned(self) -> None:
-        self.log.error("the supervisor is gone")
         stop_reactor(self._reactor)
