@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -46,16 +47,24 @@ class Pool:
         self._arguments = arguments
         self._generation = secrets.token_hex(8)
         self._sockets: dict[str, list[socket.socket]] = {}
-        for text in settings.endpoints():
-            # A certificate that can't be read is found before a worker needs it.
-            endpoint(reactor, text)
-            self._sockets[text] = bind(text, settings.workers)
-        # For this user alone.
-        self._folder = private_folder("openalgo-ws-")
-        shared = settings.chosen_bus() == "shm"
-        self._fanout = Fanout(
-            Rings(reactor, slots=settings.disruptor_buffer_size) if shared else Pipes(reactor, self._folder)
-        )
+        with ExitStack() as opened:
+            # For this user alone.
+            self._folder = private_folder("openalgo-ws-")
+            opened.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            for text in settings.endpoints():
+                # A certificate that can't be read is found before a worker needs it.
+                endpoint(reactor, text)
+                self._sockets[text] = bind(text, settings.workers)
+                for one in self._sockets[text]:
+                    opened.callback(one.close)
+            shared = settings.chosen_bus() == "shm"
+            self._fanout = Fanout(
+                Rings(reactor, slots=settings.disruptor_buffer_size)
+                if shared
+                else Pipes(reactor, self._folder)
+            )
+            opened.callback(self._fanout.shutdown)
+            self._opened = opened.pop_all()
         #: The demand of the gateway that serves the status page: that of one more worker.
         self.demand = RemoteDemand(reactor, gateway="here", generation=self._generation)
 
@@ -72,6 +81,7 @@ class Pool:
         for ``relay`` and ``database`` see `Launcher`; ``began`` is called when all workers serve."""
         self._gateway = gateway
         self._last_values = LastValues(self._reactor, gateway.router, self._fanout.links.get)
+        self._opened.callback(self._last_values.stop)
         server = DemandServer(self._reactor, demand, generation=self._generation, observer=self._last_values)
         channel = server.connected(self.demand.received, self.demand.lost)
         assert channel is not None
@@ -128,12 +138,7 @@ class Pool:
 
     def close(self) -> None:
         """Close what is no service."""
-        self._last_values.stop()
-        self._fanout.shutdown()
-        for sockets in self._sockets.values():
-            for one in sockets:
-                one.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._opened.close()
 
 
 def _address(listening: socket.socket) -> IPv4Address | IPv6Address:

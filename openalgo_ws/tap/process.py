@@ -46,13 +46,13 @@ class Process(Service):
         self._registry = Registry()
         #: The services, in the order in which they are started.
         self._parts: list[Any] = []
-        #: Closes what is no service, the last first, when the services have stopped.
+        #: Closes what is no service, the last first, when the services have stopped or don't come to start.
         self._closing: list[Callable[[], Any]] = []
 
     def privilegedStartService(self) -> None:
         """Open what may be refused: the database, the bus, the ports."""
         raise_descriptor_limit()
-        with refusals(self._settings):
+        with refusals(self._settings), self._nothing_left():
             self._build()
 
     def startService(self) -> None:
@@ -62,8 +62,9 @@ class Process(Service):
             self.log.info("the event loop is {loop}", loop=loop_of(self._reactor))
         self._database.start()
         end_cleanly_on_signals(self._reactor, alone=self._alone)
-        for part in self._parts:
-            part.startService()
+        with self._nothing_left():
+            for part in self._parts:
+                part.startService()
         calm_collector()
         self._started()
 
@@ -87,12 +88,30 @@ class Process(Service):
     def _leave(self) -> None:
         """The parts are going to be stopped."""
 
+    @contextmanager
+    def _nothing_left(self) -> Iterator[None]:
+        """Close everything if the start fails inside: nobody is going to stop this."""
+        try:
+            yield
+        except BaseException:
+            self._give_up()
+            raise
+
     async def _stop(self) -> None:
-        self._leave()
-        for part in reversed(self._parts):
-            await maybeDeferred(part.stopService)
+        try:
+            self._leave()
+            for part in reversed(self._parts):
+                await maybeDeferred(part.stopService)
+            while self._closing:
+                await maybeDeferred(self._closing.pop())
+        finally:
+            # The time was too short, or a part failed. Threads of the database would keep the process alive.
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close what can be closed at once."""
         while self._closing:
-            await maybeDeferred(self._closing.pop())
+            self._closing.pop()()
 
 
 class MemberProcess(Process):
@@ -104,7 +123,8 @@ class MemberProcess(Process):
 
     def privilegedStartService(self) -> None:
         """Make everything."""
-        self._build()
+        with self._nothing_left():
+            self._build()
 
     def _orphaned(self) -> None:
         self.log.error("the supervisor is gone")

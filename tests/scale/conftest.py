@@ -70,11 +70,11 @@ def publisher() -> Iterator[Callable[[ServerProcess], Publisher]]:
 
 @pytest.fixture
 def process_of(tmp_path: Path) -> Iterator[Start]:
-    """A server with two workers that is not expected to start."""
+    """A server that is not expected to start."""
     made: list[ServerProcess] = []
 
     def make(*options: str, **environ: str) -> ServerProcess:
-        made.append(ServerProcess(tmp_path, "--workers", "2", *options, **environ))
+        made.append(ServerProcess(tmp_path, *options, **environ))
         made[-1].spawn()
         return made[-1]
 

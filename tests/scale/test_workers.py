@@ -326,6 +326,6 @@ def test_an_address_in_use_ends_the_server_with_one_line(tmp_path, process_of) -
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        server = process_of(WEBSOCKET_PORT=str(taken.getsockname()[1]))
+        server = process_of("--workers", "2", WEBSOCKET_PORT=str(taken.getsockname()[1]))
         assert server.end() == 1
     assert "can't listen on 127.0.0.1:" in server.output()
