@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -14,7 +14,10 @@ from openalgo_ws.config.errors import NotAllowed
 from openalgo_ws.config.kinds import Kind
 from openalgo_ws.config.secret import Secret
 
-__all__ = ["DEFAULT_ALERTS", "MEASURES", "AlertRule", "AlertText", "SecretUrl", "rules_in_force"]
+__all__ = ["DEFAULT_ALERTS", "MEASURES", "SILENCE", "AlertRule", "AlertText", "SecretUrl", "rules_in_force"]
+
+#: The measure of how long a feed has been silent.
+SILENCE = "tick_age_s"
 
 #: What can be watched: name → (whether each feed has one, what it is). The end of a name is its unit.
 MEASURES = MappingProxyType(
@@ -29,12 +32,13 @@ MEASURES = MappingProxyType(
         "bus_backlog": (False, "records that wait for room on the bus"),
         "clients": (False, "clients connected"),
         "slow_clients": (False, "clients that are given only the latest values"),
-        "tick_age_s": (True, "time since the last tick of a feed, while something that it serves trades"),
+        SILENCE: (True, "time since the last tick of a feed, while something that it serves trades"),
         "feed_down_s": (True, "how long a feed is not live, while something that it serves trades"),
     }
 )
 
-#: In force unless a rule for the same measure is given.
+#: In force unless a rule for the same measure is given; for a silent feed with the seconds of
+#: WS_STALE_TICK_WARN_SECONDS, whose default this is.
 DEFAULT_ALERTS = (
     "loop_lag_ms>250:10s<100",
     "latency_p99_ms>1000:30s<500",
@@ -73,6 +77,10 @@ class AlertRule:
     clear: float = 0.0
     clear_after: float = _AFTER
     off: bool = False
+
+    def is_about(self, feed: str, broker: str | None) -> bool:
+        """Whether it names this feed."""
+        return self.feed is not None and self.feed in (feed, broker)
 
     def is_beyond(self, value: float) -> bool:
         """Whether this is a value to raise the alert for."""
@@ -146,14 +154,22 @@ def _seconds(text: str, written: str) -> float:
     return seconds
 
 
-def rules_in_force(given: Sequence[AlertRule]) -> list[AlertRule]:
-    """The rules given, and the default ones for measures that none of them is about."""
+def rules_in_force(given: Sequence[AlertRule], silence: float) -> list[AlertRule]:
+    """The rules given, and the default ones for measures that none of them is about. A feed that has been
+    silent for more than ``silence`` seconds is one to raise the default alert for."""
     named = {rule.name for rule in given}
     read = AlertText()
-    defaults = (read.parse(text, Path()) for text in DEFAULT_ALERTS)
+    defaults = [read.parse(text, Path()) for text in DEFAULT_ALERTS]
     return [
-        rule for rule in (*defaults, *given) if not rule.off and (rule in given or rule.name not in named)
+        *(_after_silence(rule, silence) for rule in defaults if rule.name not in named),
+        *(rule for rule in given if not rule.off),
     ]
+
+
+def _after_silence(rule: AlertRule, silence: float) -> AlertRule:
+    if rule.name != SILENCE:
+        return rule
+    return replace(rule, threshold=silence, clear=min(rule.clear, silence))
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class AlertWatch:
     ) -> None:
         self._sources = sources
         self.monitor = PerformanceMonitor(clock, sources, history)
-        self.alerts = Alerts(clock, rules_in_force(settings.alerts), brokers=self._brokers, now=now)
+        rules = rules_in_force(settings.alerts, settings.stale_tick_warn_seconds)
+        self.alerts = Alerts(clock, rules, brokers=self._brokers, now=now)
         self.monitor.listener = self.alerts.told
         #: None where nothing is posted.
         self.webhook: Webhook | None = None

@@ -13,10 +13,10 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from openalgo_ws.config.alerts import AlertRule
+from openalgo_ws.config.alerts import SILENCE, AlertRule
 from openalgo_ws.ops.monitor import Values
 
-__all__ = ["Alert", "Alerts", "as_notice"]
+__all__ = ["Alert", "Alerts", "as_notice", "tells_of_silence"]
 
 Key = tuple[AlertRule, str]
 
@@ -143,8 +143,21 @@ class Alerts:
             listener(alert)
 
 
+def tells_of_silence(
+    rules: Sequence[AlertRule], brokers: Callable[[], Mapping[str, str | None]]
+) -> Callable[[str], bool]:
+    """Whether an alert is raised for a feed (its tag) that is silent. ``brokers`` as for `Alerts`."""
+    about = [rule for rule in rules if rule.name == SILENCE and rule.above]
+
+    def tells(feed: str) -> bool:
+        known = brokers()
+        return feed in known and bool(_applying(about, feed, known[feed]))
+
+    return tells
+
+
 def _applying(rules: list[AlertRule], feed: str, broker: str | None) -> list[AlertRule]:
-    named = [rule for rule in rules if rule.feed is not None and rule.feed in (feed, broker)]
+    named = [rule for rule in rules if rule.is_about(feed, broker)]
     return named or [rule for rule in rules if rule.feed is None]
 
 

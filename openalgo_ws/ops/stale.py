@@ -1,4 +1,4 @@
-"""WS_STALE_TICK_WARN_SECONDS: a word in the log when a feed that should tick does not."""
+"""A word in the log when a feed that should tick does not and no alert tells of it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class StaleWatch(Service):
 
     ``held`` tells for each feed the exchanges of which something is held, ``published`` how many
     ticks each has published. A feed is warned of once, and again after it has ticked in between.
+    A feed of which ``alerted`` says so has an alert that tells the same, and no word here.
     Connections have a watchdog of their own that dials anew; this is for the person who reads the log.
     """
 
@@ -38,6 +39,7 @@ class StaleWatch(Service):
         held: Callable[[], Mapping[str, Set[str]]],
         calendar: _Calendar,
         now: Callable[[], float],
+        alerted: Callable[[str], bool],
     ) -> None:
         self._clock = clock
         self._after = after
@@ -45,6 +47,7 @@ class StaleWatch(Service):
         self._held = held
         self._calendar = calendar
         self._now = now
+        self._alerted = alerted
         #: Feed → what it had published when that was last seen to grow, and when that was.
         self._seen: dict[str, tuple[int, float]] = {}
         self._warned: set[str] = set()
@@ -84,4 +87,6 @@ class StaleWatch(Service):
                 self._warned.discard(feed)
             elif now - before[1] >= self._after and feed not in self._warned:
                 self._warned.add(feed)
+                if self._alerted(feed):
+                    continue
                 self.log.warn("feed {feed}: no tick for {seconds:.0f} s", feed=feed, seconds=now - before[1])

@@ -4,6 +4,7 @@
 clients; `openalgo_ws.tap.server` is the process that has both. With worker processes it has
 `openalgo_ws.tap.pool` besides, and they are `openalgo_ws.tap.worker`; further feed processes are
 `openalgo_ws.tap.shard`. With NATS `openalgo_ws.tap.nats` is a process of either side.
+What they have in common, from start to stop, is `openalgo_ws.tap.process`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
 from openalgo_ws.bus.interface import Bus, BusPublisher
 from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
 from openalgo_ws.config import Settings
+from openalgo_ws.config.alerts import rules_in_force
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.feeds.interfaces import FeedSettings
 from openalgo_ws.feeds.maker import Connections
@@ -21,6 +22,7 @@ from openalgo_ws.feeds.manager import FeedManager
 from openalgo_ws.feeds.options import ConnectionOptions
 from openalgo_ws.feeds.plan import FeedPlan
 from openalgo_ws.feeds.sessions import MarketSessions
+from openalgo_ws.ops.alerts import tells_of_silence
 from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.stale import StaleWatch
 from openalgo_ws.options import stop
@@ -133,6 +135,9 @@ def _own_feeds(
         plan=FeedPlan(settings.feed_plan),
         settings=feed_settings(settings),
     )
+    # Alerts need a status port. Feed shards' are the server's.
+    watched = settings.status_port != 0
+    rules = rules_in_force(settings.alerts, settings.stale_tick_warn_seconds) if watched else []
     stale = StaleWatch(
         reactor,
         published=meter.published,
@@ -140,6 +145,9 @@ def _own_feeds(
         held=manager.held_exchanges,
         calendar=sessions,
         now=environment.now,
+        alerted=tells_of_silence(
+            rules, lambda: {tag: status.broker for tag, status in manager.feed_states().items()}
+        ),
     )
     return OwnFeeds(manager, publisher, meter, stale)
 

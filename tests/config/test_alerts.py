@@ -55,11 +55,26 @@ def test_a_mistake_is_named_in_one_line(text: str, said: str) -> None:
 
 def test_a_rule_replaces_the_defaults_of_its_measure_only() -> None:
     names = {rule(text).name for text in DEFAULT_ALERTS}
-    assert len(rules_in_force([])) == len(names)
+    assert len(rules_in_force([], 60.0)) == len(names)
     given_rules = [rule("loop_lag_ms>5"), rule("feed_down_s=off"), rule("clients>100")]
-    found = rules_in_force(given_rules)
+    found = rules_in_force(given_rules, 60.0)
     assert {one.name for one in found} == (names | {"clients"}) - {"feed_down_s"}
     assert [one.threshold for one in found if one.name == "loop_lag_ms"] == [5.0]
+
+
+def test_the_default_alert_of_a_silent_feed_has_the_threshold_of_its_setting() -> None:
+    def found(**environ: str) -> list[str]:
+        settings = load({}, environ, None).settings
+        rules = rules_in_force(settings.alerts, settings.stale_tick_warn_seconds)
+        return [str(one) for one in rules if one.name == "tick_age_s"]
+
+    # As the settings' page shows it.
+    assert found() == [str(rule(text)) for text in DEFAULT_ALERTS if text.startswith("tick_age_s")]
+    assert found(WS_STALE_TICK_WARN_SECONDS="300") == ["tick_age_s>300:0s<10:0s"]
+    assert found(WS_STALE_TICK_WARN_SECONDS="5") == ["tick_age_s>5:0s<5:0s"]
+    own = ("tick_age_s{zerodha}>20:0s<10:0s",)
+    assert found(WS_STALE_TICK_WARN_SECONDS="300", WS_ALERTS=own[0]) == [*own]
+    assert found(WS_ALERTS="tick_age_s=off") == []
 
 
 def test_alerts_need_the_port_that_measures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from openalgo_ws.bus.records import pack, topic_for
+from openalgo_ws.config.alerts import AlertText
+from openalgo_ws.ops.alerts import tells_of_silence
 from openalgo_ws.ops.histogram import Histogram
 from openalgo_ws.ops.meter import Meter
 from openalgo_ws.ops.probe import Probe
@@ -62,6 +65,7 @@ def test_a_silent_feed_is_warned_of_once_while_its_exchange_is_open(warnings: li
         held=lambda: held,
         calendar=calendar,
         now=clock.seconds,
+        alerted=lambda feed: False,
     )
     watch.startService()
     assert watch.due() == {"alice"}
@@ -77,6 +81,38 @@ def test_a_silent_feed_is_warned_of_once_while_its_exchange_is_open(warnings: li
     assert len(warnings) == 2
     watch.stopService()
     assert clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ([], ["alice", "bob", "carol"]),
+        (["tick_age_s>60:0s"], ["carol"]),
+        (["tick_age_s{bob}>60:0s"], ["alice", "carol"]),
+        (["tick_age_s{zerodha}>60:0s"], ["bob", "carol"]),
+        (["tick_age_s<60:0s", "feed_down_s>60:0s"], ["alice", "bob", "carol"]),
+    ],
+)
+def test_of_a_silent_feed_that_has_an_alert_there_is_no_second_word(
+    warnings: list[str], rules: list[str], said: list[str]
+) -> None:
+    clock = Clock()
+    read = [AlertText().parse(text, Path()) for text in rules]
+    # Alerts know nothing of carol's.
+    brokers = {"alice": "zerodha", "bob": "upstox"}
+    watch = StaleWatch(
+        clock,
+        after=60.0,
+        published=dict,
+        held=lambda: {feed: {"NSE"} for feed in ("alice", "bob", "carol")},
+        calendar=Calendar(),
+        now=clock.seconds,
+        alerted=tells_of_silence(read, lambda: brokers),
+    )
+    watch.startService()
+    clock.pump([15.0] * 12)
+    assert sorted(warnings) == said
+    watch.stopService()
 
 
 def test_what_feeds_publish_is_counted_by_mode_and_passed_on() -> None:
