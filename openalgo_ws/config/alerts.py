@@ -43,7 +43,7 @@ DEFAULT_ALERTS = (
     "loop_lag_ms>250:10s<100",
     "latency_p99_ms>1000:30s<500",
     "intake_conflated_pct>0:30s",
-    "tick_age_s>60:0s<10:0s",
+    "tick_age_s>120:0s<10:0s",
     "feed_down_s>60:0s",
 )
 

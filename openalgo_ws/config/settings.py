@@ -241,7 +241,7 @@ class Settings:
     stale_tick_warn_seconds: float = setting(
         "WS_STALE_TICK_WARN_SECONDS",
         Number(1, 86400),
-        60.0,
+        120.0,
         _DELIVERY,
         "Warn when a subscribed feed delivered nothing for so long while its exchange is open: the threshold "
         "of the alert tick_age_s unless WS_ALERTS has a rule for it; a line in the log where no alert is "
