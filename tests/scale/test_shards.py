@@ -119,7 +119,8 @@ def counted(server: ServerProcess, name: str) -> float:
 def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replaced(
     private: Path, sharded: Start, keys: dict[str, str], tmp_path: Path
 ) -> None:
-    server = sharded("--feed-shards", "3").start()
+    statistics = tmp_path / "statistics.json"
+    server = sharded("--feed-shards", "3", "--proxy-stats-file", str(statistics)).start()
     names = instruments(tmp_path)
     client = entered(server, keys["alice"])
     symbols = [{"symbol": symbol, "exchange": exchange} for symbol, exchange in names]
@@ -138,7 +139,8 @@ def test_instruments_and_connections_are_divided_and_a_shard_that_dies_is_replac
     assert ask(client, action="get_broker_info")["adapter_status"] == "connected"
     until(lambda: status(server, "/readyz")["ok"])
 
-    # What is counted is counted over all three.
+    # What is counted is counted over all three, in the statistics for OpenAlgo too.
+    until(lambda: json.loads(statistics.read_text())["active_connections"] == 3)
     until(lambda: counted(server, "broker_logins_total") == 3)
     assert counted(server, "reconnects_total") == 0
     before = children(server)
