@@ -313,7 +313,7 @@ class TestCatchingUp:
             self.turn(rig)
         assert self.of(slow, "S0") == [1.0, 2.0, 3.0]
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         st.lists(st.sampled_from(["tick", "tick", "turn", "drain", "overflow", "full"]), max_size=60),
         st.integers(0),
