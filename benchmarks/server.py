@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,10 @@ PEPPER = "only for measuring, thirty-two characters"
 
 #: Seconds that the server has to end.
 PATIENCE = 10.0
+#: Seconds that it has to start, on a machine that may have a lot else to do.
+START = 60.0
+#: Of the log of a server that doesn't.
+LAST_LINES = 50
 
 
 @cache
@@ -120,14 +125,20 @@ class Server:
         finally:
             os.sched_setaffinity(0, before)
         assert self._process.stdout is not None
-        log = []
-        for line in self._process.stdout:
-            log.append(line)
-            if "listening on" in line:
-                self.port = int(line.rpartition("port=")[2].split(")")[0])
-                break
-        else:
-            raise RuntimeError("the server did not start:\n" + "".join(log))
+        log: deque[str] = deque(maxlen=LAST_LINES)
+        # Ending it ends its log, too.
+        limit = threading.Timer(START, self._process.kill)
+        limit.start()
+        try:
+            for line in self._process.stdout:
+                log.append(line)
+                if "listening on" in line:
+                    self.port = int(line.rpartition("port=")[2].split(")")[0])
+                    break
+            else:
+                raise RuntimeError("the server did not start:\n" + "".join(log))
+        finally:
+            limit.cancel()
         # Nobody reads its log, and a full pipe would stop it.
         threading.Thread(target=self._process.stdout.read, daemon=True).start()
 
