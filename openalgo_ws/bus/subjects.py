@@ -14,6 +14,8 @@
 | ``oa.d.feeds`` | from gateways to the feed process that leads, see `openalgo_ws.scale.nats_demand` |
 | ``oa.d.g.<channel>`` | its answers to one gateway |
 | ``oa.d.here`` | a feed process begins to lead |
+| ``oa.d.feeds.<layout>.<partition>``, ``oa.d.here.<layout>.<partition>`` | the same, of one partition |
+| ``oa.m.<layout>`` | feed processes that share the partitions tell that they live |
 
 A token must not be empty nor hold dots, spaces or wildcards (NATS' subject rules), so what is not a
 letter, a digit, ``-`` or ``_`` is written as ``=`` and two hexadecimal digits for each byte of its UTF-8.
@@ -33,6 +35,7 @@ __all__ = [
     "GATEWAYS",
     "INBOXES",
     "LEADER",
+    "MEMBERS",
     "MESSAGES",
     "NUMBERS",
     "OTHERS",
@@ -70,6 +73,8 @@ AGAIN = ".a."
 DEMAND = "oa.d.feeds"
 GATEWAYS = "oa.d.g."
 LEADER = "oa.d.here"
+#: Feed processes to each other.
+MEMBERS = "oa.m"
 
 _SPECIAL = re.compile(rb"[^A-Za-z0-9_-]")
 _WRITTEN = re.compile(rb"=([0-9a-f]{2})")

@@ -30,6 +30,9 @@ def check(settings: Settings) -> None:
     if settings.feed_shards > 1 and (settings.demo or settings.feeds != "own"):
         why = "the demo has one feed" if settings.demo else "there are none with WS_FEEDS other than own"
         raise SettingsError("WS_FEED_SHARDS", str(settings.feed_shards), why)
+    if settings.feed_partitions > 1 and settings.feeds != "own":
+        why = "there are none with WS_FEEDS other than own"
+        raise SettingsError("WS_FEED_PARTITIONS", str(settings.feed_partitions), why)
     for endpoint in settings.endpoints():
         if stays_on_loopback(endpoint):
             continue
@@ -49,6 +52,10 @@ def _check_role(settings: Settings) -> None:
             raise SettingsError("WS_ROLE", settings.role, "needs NATS: WS_BUS=nats://HOST:PORT")
         if settings.nats_credentials is not None:
             raise SettingsError("WS_NATS_CREDENTIALS", None, "needs NATS: WS_BUS=nats://HOST:PORT")
+        if settings.feed_partitions > 1:
+            raise SettingsError(
+                "WS_FEED_PARTITIONS", str(settings.feed_partitions), "needs NATS: WS_BUS=nats://HOST:PORT"
+            )
         return
     if settings.role == "all":
         raise SettingsError("WS_BUS", None, "with NATS WS_ROLE must be feeds or gateway")

@@ -336,6 +336,14 @@ class Settings:
         "Processes that speak to brokers; the instruments and each account's connections are divided among "
         "them.",
     )
+    feed_partitions: int = setting(
+        "WS_FEED_PARTITIONS",
+        Whole(1, 64),
+        1,
+        _FEEDS,
+        "With NATS: parts into which the accounts are divided, so that several processes with the role feeds "
+        "share them; the same for all processes.",
+    )
     feed_take_back_seconds: float = setting(
         "WS_FEED_TAKE_BACK_SECONDS",
         Number(0, 86400),

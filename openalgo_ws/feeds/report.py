@@ -94,12 +94,19 @@ class Ledger:
 
     def with_sessions(self, sessions: Iterable[Session]) -> Ledger:
         """The same with what these sessions have counted until now."""
-        ledger = Ledger()
-        for book, counters in self._books.items():
-            ledger._books.setdefault(book, ConnectionCounters()).add(counters)
+        ledger = Ledger.of([self])
         for session in sessions:
             ledger.close(session)
         return ledger
+
+    @staticmethod
+    def of(ledgers: Iterable[Ledger]) -> Ledger:
+        """What several have counted."""
+        both = Ledger()
+        for ledger in ledgers:
+            for book, counters in ledger._books.items():
+                both._books.setdefault(book, ConnectionCounters()).add(counters)
+        return both
 
     def entries(self) -> list[tuple[str, str, str, ConnectionCounters]]:
         """Account, broker, feed and the counters."""

@@ -70,6 +70,11 @@ class Lease:
         """Whether this process leads."""
         return self._end is not None
 
+    @property
+    def asking(self) -> bool:
+        """Whether this process asks for it."""
+        return self._asking.running
+
     def start(self) -> None:
         """Begin to ask for it."""
         self._asking.start(self._ttl / _ASKED)

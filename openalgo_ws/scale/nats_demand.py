@@ -119,13 +119,17 @@ class _GatewayChannel:
 
 
 class NatsDemandClient:
-    """Keeps a `RemoteDemand` connected to the feed process that leads. Ends with its link, or by `close`."""
+    """Keeps a `RemoteDemand` connected to the feed process that leads. Ends with its link, or by `close`.
+
+    ``part`` ends the subjects: who leads may lead for a part of the accounts.
+    """
 
     log = Logger()
 
-    def __init__(self, link: NatsLink, demand: RemoteDemand) -> None:
+    def __init__(self, link: NatsLink, demand: RemoteDemand, part: str = "") -> None:
         self._link = link
         self._demand = demand
+        self._part = part
         self._outgoing = _Outgoing(link)
         self._channel: _GatewayChannel | None = None
         self._retry: IDelayedCall | None = None
@@ -181,7 +185,7 @@ class NatsDemandClient:
         client = self._link.client
         if client is not None and self._leaders is None:
             # The client subscribes by itself again when it reconnects.
-            self._leaders = await client.subscribe(subjects.LEADER, cb=self._leader_came)
+            self._leaders = await client.subscribe(subjects.LEADER + self._part, cb=self._leader_came)
 
     async def _leader_came(self, message: Msg) -> None:
         # It knows nothing of a channel that there is.
@@ -189,7 +193,7 @@ class NatsDemandClient:
 
     def _send(self, channel: _GatewayChannel, message: bytes) -> None:
         if self._channel is channel and not self._outgoing.send(
-            subjects.DEMAND, channel.numbers.numbered(message), channel.inbox
+            subjects.DEMAND + self._part, channel.numbers.numbered(message), channel.inbox
         ):
             self.log.error("too much waits for NATS")
             # Not in the middle of what sends.
@@ -226,7 +230,7 @@ class NatsDemandClient:
     def _drop(self) -> None:
         channel, self._channel = self._channel, None
         if channel is not None and channel.subscription is not None:
-            self._outgoing.send(subjects.DEMAND, _END, channel.inbox)
+            self._outgoing.send(subjects.DEMAND + self._part, _END, channel.inbox)
             self._link.run(channel.subscription.unsubscribe)
 
     def _cancel_retry(self) -> None:
@@ -236,12 +240,13 @@ class NatsDemandClient:
 
 
 class NatsDemandServer:
-    """Serves a `DemandServer` to all gateways, from `start` to `stop`."""
+    """Serves a `DemandServer` to all gateways, from `start` to `stop`. ``part`` as in `NatsDemandClient`."""
 
     log = Logger()
 
-    def __init__(self, link: NatsLink, server: DemandServer) -> None:
+    def __init__(self, link: NatsLink, server: DemandServer, part: str = "") -> None:
         self._link = link
+        self._part = part
         self._server = server
         self._outgoing = _Outgoing(link)
         #: By the gateway's inbox.
@@ -287,11 +292,11 @@ class NatsDemandServer:
             return
         if self._subscription is None:
             # The client subscribes by itself again when it reconnects.
-            self._subscription = await client.subscribe(subjects.DEMAND, cb=self._arrived)
+            self._subscription = await client.subscribe(subjects.DEMAND + self._part, cb=self._arrived)
         if self._closed:
             await self._subscription.unsubscribe()
         else:
-            await client.publish(subjects.LEADER)
+            await client.publish(subjects.LEADER + self._part)
 
     async def _arrived(self, message: Msg) -> None:
         inbox = message.reply

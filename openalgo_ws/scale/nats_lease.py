@@ -19,13 +19,17 @@ from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSe
 from nats.js.errors import ServiceUnavailableError as NoJetStream
 from nats.js.kv import KeyValue
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.scale.lease import LeaseStoreAway
 
-__all__ = ["BUCKET", "NatsLeaseStore"]
+__all__ = ["BUCKET", "NatsLeaseStore", "NatsMarkStore"]
 
 BUCKET = "openalgo-ws-leases"
+
+#: How often a mark is tried to be renewed that others renew in the same moment.
+_TRIES = 5
 
 _T = TypeVar("_T")
 
@@ -110,3 +114,41 @@ class NatsLeaseStore:
                 raise LeaseStoreAway(f"bucket {BUCKET} must keep its entries for {self._ttl:g} s")
             self._bucket = bucket
         return self._bucket
+
+
+class NatsMarkStore(NatsLeaseStore):
+    """The same for a mark that everybody has who writes the same ``owner``, until all of them are gone."""
+
+    log = Logger()
+
+    def __init__(self, link: NatsLink, name: str, *, owner: str, ttl: float) -> None:
+        super().__init__(link, name, owner=owner, ttl=ttl)
+        self._warned = False
+
+    async def _take(self) -> bool:
+        bucket = await self._found()
+        for _ in range(_TRIES):
+            try:
+                entry = await bucket.get(self._name)
+                if entry.value != self._owner:
+                    if not self._warned:
+                        self._warned = True
+                        self.log.warn(
+                            "feed processes that are set otherwise are there: waiting for their end"
+                        )
+                    return False
+                await bucket.update(self._name, self._owner, last=entry.revision)
+            except KeyNotFoundError:
+                pass
+            except KeyWrongLastSequenceError:
+                # Somebody else wrote it, or it has vanished.
+                continue
+            else:
+                return True
+            with suppress(KeyWrongLastSequenceError):
+                await bucket.create(self._name, self._owner)
+                return True
+        raise LeaseStoreAway("too many ask for it")
+
+    async def _give_back(self) -> None:
+        """Others may have it."""

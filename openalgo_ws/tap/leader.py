@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,7 +26,7 @@ _GATEWAYS = 1024
 class _Term:
     """The feed side from when the lease was gained until it was lost."""
 
-    def __init__(self, link: NatsLink, make: Callable[[NatsBus], FeedSide]) -> None:
+    def __init__(self, link: NatsLink, part: str, make: Callable[[NatsBus], FeedSide]) -> None:
         self._bus = NatsBus(link)
         self.feeds = make(self._bus)
         server = DemandServer(
@@ -37,7 +35,7 @@ class _Term:
             generation=secrets.token_hex(8),
             bounds=Bounds(channels=_GATEWAYS),
         )
-        self._demand = NatsDemandServer(link, server)
+        self._demand = NatsDemandServer(link, server, part)
 
     def begin(self) -> None:
         """Begin to serve gateways."""
@@ -58,14 +56,14 @@ class _Term:
         self._bus.shutdown()
 
 
-class Leader(Service):
-    """Asks for the lease, and has a feed side while it has it.
+class Leader:
+    """Asks for a lease while it is to, and has a feed side while it has it.
 
-    ``make`` makes one that publishes on the given bus, ``unmake`` forgets it.
+    ``make`` makes one that publishes on the given bus, ``unmake`` forgets it. ``part`` ends the subjects of
+    its demand, and ``what`` its name in the log.
     """
 
     log = Logger()
-    name = "leader"
 
     def __init__(
         self,
@@ -73,16 +71,20 @@ class Leader(Service):
         store: LeaseStore,
         *,
         ttl: float,
+        part: str,
+        what: str,
         make: Callable[[NatsBus], FeedSide],
         unmake: Callable[[FeedSide], None],
     ) -> None:
         self._link = link
+        self._part = part
+        self._what = what
         self._make = make
         self._unmake = unmake
         self._lease = Lease(link.reactor, store, ttl=ttl, gained=self._gained, lost=self._lost)
         self._term: _Term | None = None
+        self._wanted = False
         self._leading = False
-        self._asked = False
         self._changing = DeferredLock()
 
     @property
@@ -90,44 +92,20 @@ class Leader(Service):
         """The feed side, while this process leads."""
         return None if self._term is None else self._term.feeds
 
-    def startService(self) -> None:
-        """Begin to ask for the lease as soon as NATS is reached."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._link.join(self)
+    def want(self, wanted: bool) -> Deferred[None]:
+        """Ask for the lease; or leave the brokers and then let another process take over, which has
+        begun when this fires."""
+        self._wanted = wanted
+        return self._change()
 
-    def stopService(self) -> Deferred[Any]:
-        """Leave the brokers, then let another process take over."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        self.close()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        await self._change()
-        await self._lease.stop()
-
-    def credentials_changed(self, user: str) -> None:
-        """A user's credentials may have changed."""
-        if self.feeds is not None:
-            self.feeds.credentials_changed(user)
-
-    def up(self) -> None:
-        """Part of `LinkEnd`."""
-        if not self._asked and self.running:
-            self._asked = True
-            self._lease.start()
-
-    def down(self) -> None:
-        """Part of `LinkEnd`: the lease ends by itself if NATS does not come back soon."""
-
-    def close(self) -> None:
-        """Part of `LinkEnd`."""
-        self._leading = False
-        self._link.part(self)
+    def abandon(self) -> None:
+        """Another process may lead from now on."""
+        self._wanted = False
+        self._lost()
 
     def _gained(self) -> None:
-        if self.running:
-            self._leading = True
-            self._change()
+        self._leading = True
+        self._change()
 
     def _lost(self) -> None:
         self._leading = False
@@ -141,18 +119,23 @@ class Leader(Service):
 
     def _failed(self, failure: Failure) -> None:
         self.log.failure("the feeds' side failed", failure)
-        if self.running:
+        if self._wanted:
             # Another process shall serve.
             stop_reactor(self._link.reactor)
 
     async def _follow(self) -> None:
-        """Have a feed side if and only if this process leads."""
-        if self._leading and self._term is None:
-            self.log.info("this process serves the feeds")
-            self._term = _Term(self._link, self._make)
+        """Have a feed side if and only if this process leads, and is to."""
+        leads = self._leading and self._wanted
+        if leads and self._term is None:
+            self.log.info("this process serves {what}", what=self._what)
+            self._term = _Term(self._link, self._part, self._make)
             self._term.begin()
-        elif not self._leading and self._term is not None:
-            self.log.info("this process serves the feeds no more")
+        elif not leads and self._term is not None:
+            self.log.info("this process serves {what} no more", what=self._what)
             term, self._term = self._term, None
             self._unmake(term.feeds)
             await term.end()
+        if self._wanted and not self._lease.asking:
+            self._lease.start()
+        elif not self._wanted and self._lease.asking:
+            await self._lease.stop()

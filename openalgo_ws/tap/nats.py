@@ -1,19 +1,21 @@
 """One of several processes that meet on NATS, on one machine or many: for the feeds, or for clients.
 
 A gateway serves clients, and takes from NATS what they hold. A process for the feeds takes publishers
-outside in, and while it has the lease (`openalgo_ws.tap.leader`) it speaks to brokers; the others stand by.
+outside in, and while it has a lease (`openalgo_ws.tap.leaders`) it speaks to brokers; the others stand by.
 """
 
 from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from openalgo_ws import __version__
 from openalgo_ws.accounts.service import Accounts
+from openalgo_ws.bus.demand import Demand
 from openalgo_ws.bus.nats import NatsBus, NatsPublisher
 from openalgo_ws.bus.nats_link import NatsLink, WrongReactor
 from openalgo_ws.bus.zeromq import Message, ZmqBus
@@ -27,20 +29,16 @@ from openalgo_ws.ops.sources import Sources, Waiting
 from openalgo_ws.ops.supervisor import Supervised
 from openalgo_ws.options import stop
 from openalgo_ws.scale.nats_demand import NatsDemandClient
-from openalgo_ws.scale.nats_lease import NatsLeaseStore
+from openalgo_ws.scale.partitions import PartitionedDemand, Partitions
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.symbols.service import SymbolService
 from openalgo_ws.tap.feeds import FeedSide, OwnFeeds, feed_side, outside
 from openalgo_ws.tap.gateway import default_user, make_gateway
-from openalgo_ws.tap.leader import Leader
+from openalgo_ws.tap.leaders import Leaders
 from openalgo_ws.tap.presently import Presently
 from openalgo_ws.tap.process import Process, refusals, vault_and_database
 
 __all__ = ["NatsServer"]
-
-#: The lease of those who serve the feeds, and its time to live (seconds).
-_LEASE = "feeds"
-_TTL = 5.0
 
 
 class NatsServer(Process):
@@ -49,7 +47,7 @@ class NatsServer(Process):
     def __init__(self, reactor: Any, settings: Settings) -> None:
         super().__init__(reactor, settings)
         self._environment = SystemEnvironment()
-        self._leader: Leader | None = None
+        self._leaders: Leaders | None = None
         self._name = f"{socket.gethostname()}.{secrets.token_hex(4)}"
         credentials = settings.nats_credentials
         with refusals(settings):
@@ -68,7 +66,8 @@ class NatsServer(Process):
         self._closing.append(self._link.stop)
 
     def _leave(self) -> None:
-        self._demand_client.close()
+        for client in self._demand_clients:
+            client.close()
 
     def _build(self) -> None:
         settings, reactor = self._settings, self._reactor
@@ -77,9 +76,18 @@ class NatsServer(Process):
         self._bus = NatsBus(self._link)
         self._outside = ZmqBus(reactor)
         self._closing += [self._bus.shutdown, self._outside.shutdown]
-        demand = RemoteDemand(reactor, gateway=self._name, generation=secrets.token_hex(8))
-        self._demand_client = NatsDemandClient(self._link, demand)
-        self._closing.append(self._demand_client.sent)
+        self._partitions = Partitions(settings.feed_partitions, settings.feed_plan)
+        generation = secrets.token_hex(8)
+        remote = [
+            RemoteDemand(reactor, gateway=self._name, generation=generation)
+            for _ in range(settings.feed_partitions)
+        ]
+        self._demand_clients = [
+            NatsDemandClient(self._link, one, self._partitions.subject(number))
+            for number, one in enumerate(remote)
+        ]
+        self._closing += [client.sent for client in self._demand_clients]
+        demand = PartitionedDemand(self._partitions, remote)
         self._gateway = make_gateway(
             reactor,
             settings,
@@ -99,7 +107,11 @@ class NatsServer(Process):
             self._parts += self._feeds()
         self._parts.append(self._gateway)
         if settings.status_port:
-            self._parts.append(self._status_port(demand, subscriber.intake))
+
+            def served() -> bool:
+                return any(one.up for one in remote)
+
+            self._parts.append(self._status_port(demand, served, subscriber.intake))
         if settings.proxy_stats_file is not None:
             self._parts.append(ProxyStats(reactor, settings.proxy_stats_file, self._proxy_stats))
         self._parts.append(Supervised(reactor))
@@ -124,26 +136,25 @@ class NatsServer(Process):
             if feeds.own is not None:
                 symbols.forget(feeds.own.manager.master_changed)
 
-        store = NatsLeaseStore(self._link, _LEASE, owner=self._name, ttl=_TTL)
-        self._leader = Leader(self._link, store, ttl=_TTL, make=make, unmake=unmake)
+        self._leaders = Leaders(self._link, self._name, self._partitions, make=make, unmake=unmake)
         publisher = self._bus.publisher()
         self._outside.subscriber(outside(self._settings), _Forward(publisher))
-        return [symbols, self._leader]
+        return [symbols, self._leaders]
 
-    def _own(self) -> OwnFeeds | None:
+    def _own(self) -> list[OwnFeeds]:
         """The feeds of this process, while it leads."""
-        feeds = None if self._leader is None else self._leader.feeds
-        return None if feeds is None else feeds.own
+        sides = [] if self._leaders is None else self._leaders.feeds()
+        return [side.own for side in sides if side.own is not None]
 
-    def _status_port(self, demand: RemoteDemand, intake: Waiting) -> StatusPort:
+    def _status_port(self, demand: Demand, served: Callable[[], bool], intake: Waiting) -> StatusPort:
         sources = Sources(
             version=__version__,
             gateway=self._gateway,
             pulse=Pulse(self._reactor),
             intake=intake,
-            served=lambda: demand.up,
+            served=served,
         )
-        if self._leader is not None:
+        if self._leaders is not None:
             feeds = Presently(self._own)
             sources = msgspec.structs.replace(sources, feeds=feeds, bus=feeds, meter=feeds, due=feeds.due)
         status = StatusPort(
@@ -158,15 +169,14 @@ class NatsServer(Process):
         return status
 
     def _proxy_stats(self) -> dict[str, Any]:
-        own = self._own()
-        reports = [] if own is None else own.manager.account_reports()
+        reports = [report for own in self._own() for report in own.manager.account_reports()]
         return proxy_stats(self._gateway.clients(), reports, self._environment.now())
 
     def _invalidate(self, user: str) -> None:
         """A user's keys or credentials have changed. Every process hears of it through NATS."""
         self._accounts.invalidate(user)
-        if self._leader is not None:
-            self._leader.credentials_changed(user)
+        if self._leaders is not None:
+            self._leaders.credentials_changed(user)
 
 
 class _Forward:

@@ -1,8 +1,8 @@
-"""What the status port of one of several feed processes shows: the feed side while this process leads."""
+"""What the status port of one of several feed processes shows: the feed sides that this process has now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from openalgo_ws.bus.demand import Status
 from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger
@@ -12,10 +12,10 @@ __all__ = ["Presently"]
 
 
 class Presently:
-    """Feeds, counts and publisher of the present term, for `openalgo_ws.ops.sources.Sources`; nothing where
-    another process leads. Counters begin anew with each term."""
+    """Feeds, counts and publishers of the present terms, for `openalgo_ws.ops.sources.Sources`; nothing of
+    what other processes lead. Counters begin anew with each term."""
 
-    def __init__(self, own: Callable[[], OwnFeeds | None]) -> None:
+    def __init__(self, own: Callable[[], Sequence[OwnFeeds]]) -> None:
         self._own = own
 
     # Feeds.
@@ -23,63 +23,52 @@ class Presently:
     @property
     def ledger(self) -> Ledger:
         """What connections have counted."""
-        own = self._own()
-        return Ledger() if own is None else own.manager.ledger
+        return Ledger.of(own.manager.ledger for own in self._own())
 
     def feed_states(self) -> dict[str, Status]:
         """How each feed is."""
-        own = self._own()
-        return {} if own is None else own.manager.feed_states()
+        return {tag: state for own in self._own() for tag, state in own.manager.feed_states().items()}
 
     def feed_reports(self) -> list[FeedReport]:
         """The feeds."""
-        own = self._own()
-        return [] if own is None else own.manager.feed_reports()
+        return [report for own in self._own() for report in own.manager.feed_reports()]
 
     def account_reports(self) -> list[AccountReport]:
         """The accounts' sessions."""
-        own = self._own()
-        return [] if own is None else own.manager.account_reports()
+        return [report for own in self._own() for report in own.manager.account_reports()]
 
     def due(self) -> set[str]:
         """Feeds of which something is held whose exchange trades now."""
-        own = self._own()
-        return set() if own is None else own.stale.due()
+        return {tag for own in self._own() for tag in own.stale.due()}
 
-    # Counts of what the feeds publish.
+    # Counts of what the feeds publish. A feed is published by one of them.
 
     @property
     def ticks(self) -> Mapping[str, list[int]]:
         """For each feed a list of counts, indexed by `Mode`."""
-        own = self._own()
-        return {} if own is None else own.meter.ticks
+        return {tag: counts for own in self._own() for tag, counts in own.meter.ticks.items()}
 
     @property
     def orders(self) -> int:
         """Order updates."""
-        own = self._own()
-        return 0 if own is None else own.meter.orders
+        return sum(own.meter.orders for own in self._own())
 
     def published(self) -> dict[str, int]:
         """How many ticks each feed has published."""
-        own = self._own()
-        return {} if own is None else own.meter.published()
+        return {tag: count for own in self._own() for tag, count in own.meter.published().items()}
 
-    # The publisher.
+    # The publishers.
 
     @property
     def conflated(self) -> int:
         """Ticks that a newer one replaced while they waited for NATS."""
-        own = self._own()
-        return 0 if own is None else own.publisher.conflated
+        return sum(own.publisher.conflated for own in self._own())
 
     @property
     def lost(self) -> int:
         """Order updates that were dropped because too many waited."""
-        own = self._own()
-        return 0 if own is None else own.publisher.lost
+        return sum(own.publisher.lost for own in self._own())
 
     def backlog(self) -> int:
         """What waits for NATS."""
-        own = self._own()
-        return 0 if own is None else own.publisher.backlog()
+        return sum(own.publisher.backlog() for own in self._own())

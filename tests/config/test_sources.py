@@ -245,6 +245,16 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ({"AUTH_REQUIRED": "false", "WEBSOCKET_HOST": "10.0.0.1"}, "WEBSOCKET_HOST"),
         ({"WS_FEED_SHARDS": "2", "WS_DEMO": "true"}, "WS_FEED_SHARDS"),
         ({"WS_FEED_SHARDS": "2", "WS_FEEDS": "external"}, "WS_FEED_SHARDS"),
+        ({"WS_FEED_PARTITIONS": "2"}, "WS_FEED_PARTITIONS"),
+        (
+            {
+                "WS_BUS": "nats://h",
+                "WS_ROLE": "feeds",
+                "WS_FEED_PARTITIONS": "2",
+                "WS_FEEDS": "external",
+            },
+            "WS_FEED_PARTITIONS",
+        ),
         ({"WS_ROLE": "gateway"}, "WS_ROLE"),
         ({"WS_ROLE": "feeds", "WS_BUS": "shm"}, "WS_ROLE"),
         ({"WS_NATS_CREDENTIALS": __file__}, "WS_NATS_CREDENTIALS"),

@@ -18,10 +18,10 @@ LEADS = "this process serves the feeds"
 class Machines:
     """Two feeds, of which one leads, two gateways, and clients of both that have everything."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, **environ: str) -> None:
         self.cluster = cluster
-        self.feeds = [cluster.start("feeds") for _ in range(2)]
-        self.gateways = [cluster.start("gateway") for _ in range(2)]
+        self.feeds = [cluster.start("feeds", **environ) for _ in range(2)]
+        self.gateways = [cluster.start("gateway", **environ) for _ in range(2)]
         self.clients: list[Holder] = []
         self._orders = 0
 

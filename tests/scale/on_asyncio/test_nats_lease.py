@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import DeferredList
 
 from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.scale.lease import LeaseStoreAway
-from openalgo_ws.scale.nats_lease import NatsLeaseStore
+from openalgo_ws.scale.nats_lease import NatsLeaseStore, NatsMarkStore
 from tests.bus.contract.receiver import until
 from tests.bus.nats.conftest import Links
 from tests.support.nats_server import NatsServer
@@ -104,3 +105,28 @@ async def test_a_store_that_was_lost_is_made_again(server: NatsServer, links: Li
     with pytest.raises(LeaseStoreAway):
         await one.take()
     await takes(one)
+
+
+async def mark(link: NatsLink, text: str) -> NatsMarkStore:
+    await until(lambda: link.client is not None)
+    return NatsMarkStore(link, "layout", owner=text, ttl=TTL)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_mark_is_of_all_who_write_the_same(links: Links) -> None:
+    marks = [await mark(links(), "two") for _ in range(8)]
+    # They renew it in the same moment, and none of them ever loses it.
+    for _ in range(20):
+        answers = await DeferredList([one.take() for one in marks])
+        assert all(result is True for ok, result in answers if ok)
+        assert all(failure.check(LeaseStoreAway) for ok, failure in answers if not ok)
+        assert any(ok for ok, _ in answers)
+    other = await mark(links(), "three")
+    assert not await other.take()
+    # Who goes takes it from nobody.
+    await marks[0].give_back()
+    assert not await other.take()
+    assert await marks[1].take()
+    # When all are gone it is free.
+    await takes(other)
+    assert not await marks[1].take()
