@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from openalgo_ws.bus.intake import Message, Receive
+from openalgo_ws.bus.intake import BATCH, Message, Receive
 from openalgo_ws.bus.records import TickSink
 
 __all__ = ["Bus", "BusPublisher", "BusSubscriber", "Message", "Receive"]
@@ -78,7 +78,7 @@ class Bus(Protocol):
     def publisher(self) -> BusPublisher:
         """This way's publisher. What the transport raises if it can't be had."""
 
-    def subscriber(self, receive: Receive, *, batch: int = 256, mark: int = 4096) -> BusSubscriber:
+    def subscriber(self, receive: Receive, *, batch: int = BATCH, mark: int = 4096) -> BusSubscriber:
         """A subscriber to everything; ``batch`` and ``mark`` are those of `openalgo_ws.bus.intake`.
 
         Where there is no publisher yet, or the publisher is replaced, it joins as soon as there is one.

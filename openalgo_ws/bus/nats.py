@@ -16,7 +16,7 @@ The client is nats-py, which lives on asyncio: this needs Twisted's asyncio reac
 
 from __future__ import annotations
 
-from openalgo_ws.bus.intake import Receive
+from openalgo_ws.bus.intake import BATCH, Receive
 from openalgo_ws.bus.nats_link import LinkEnd, NatsLink
 from openalgo_ws.bus.nats_publisher import NatsPublisher
 from openalgo_ws.bus.nats_subscriber import NatsSubscriber
@@ -43,7 +43,7 @@ class NatsBus:
         return publisher
 
     def subscriber(
-        self, receive: Receive, *, batch: int = 256, mark: int = 4096, everything: bool = True
+        self, receive: Receive, *, batch: int = BATCH, mark: int = 4096, everything: bool = True
     ) -> NatsSubscriber:
         subscriber = NatsSubscriber(
             self._link, receive, batch=batch, mark=mark, updates=self._updates, everything=everything

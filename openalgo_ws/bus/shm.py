@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openalgo_ws.bus.intake import Receive
+from openalgo_ws.bus.intake import BATCH, Receive
 from openalgo_ws.bus.ring import RingBufferPool, RingReader, Wait
 from openalgo_ws.bus.shm_publisher import ShmPublisher
 from openalgo_ws.bus.shm_subscriber import ShmSubscriber
@@ -60,7 +60,7 @@ class ShmBus:
         self._made.append(publisher)
         return publisher
 
-    def subscriber(self, receive: Receive, *, batch: int = 256, mark: int = 4096) -> ShmSubscriber:
+    def subscriber(self, receive: Receive, *, batch: int = BATCH, mark: int = 4096) -> ShmSubscriber:
         """A subscriber, which joins as soon as there is a publisher."""
 
         def attach() -> RingReader:

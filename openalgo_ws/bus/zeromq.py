@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
 from openalgo_ws.bus.conflate import ConflatingPublisher, Conflator
-from openalgo_ws.bus.intake import Intake
+from openalgo_ws.bus.intake import BATCH, Intake
 from openalgo_ws.bus.interface import Bus, Message, Receive
 from openalgo_ws.bus.records import TickRecord
 
@@ -55,7 +55,7 @@ class ZmqBus:
         endpoints: Sequence[BusEndpoint],
         receive: Receive,
         *,
-        batch: int = 256,
+        batch: int = BATCH,
         mark: int = 4096,
         high_water_mark: int = 50_000,
     ) -> Subscriber:
@@ -107,7 +107,7 @@ class _Way:
         self._made.append(publisher)
         return publisher
 
-    def subscriber(self, receive: Receive, *, batch: int = 256, mark: int = 4096) -> Subscriber:
+    def subscriber(self, receive: Receive, *, batch: int = BATCH, mark: int = 4096) -> Subscriber:
         subscriber = self._bus.subscriber(
             self._subscribe, receive, batch=batch, mark=mark, high_water_mark=self._high_water_mark
         )

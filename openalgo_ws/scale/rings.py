@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from openalgo_ws.bus.intake import Message, Receive
+from openalgo_ws.bus.intake import BATCH, Message, Receive
 from openalgo_ws.bus.records import TICKS_PREFIX, pack, pack_messages, unpack, unpack_messages
 from openalgo_ws.bus.ring import RingBuffer, RingBufferPool, RingReader, Wait
 from openalgo_ws.bus.ring_reader import ORDERED, SECOND_LOOK
@@ -138,7 +138,7 @@ class RingBus(ShmSubscriber):
         def attach() -> RingReader:
             return RingReader(address.removeprefix(SCHEME), wait=Wait.BLOCKING, oldest=True)
 
-        super().__init__(reactor, attach, receive, wait=Wait.BLOCKING, batch=256, mark=4096)
+        super().__init__(reactor, attach, receive, wait=Wait.BLOCKING, batch=BATCH, mark=4096)
 
     def _read(self, reader: RingReader, most: int) -> list[Message]:
         messages: list[Message] = []
