@@ -27,6 +27,9 @@ class Holder(threading.Thread):
         self._leaving = threading.Event()
         #: By ``EXCHANGE:SYMBOL``.
         self.last: dict[str, float] = {}
+        #: While the market stands still: what the prices are, and what came that says otherwise.
+        self.standing: dict[str, float | None] | None = None
+        self.wrong: list[str] = []
         self.orders: list[str] = []
         #: How gateways closed its connections, where they did so in order.
         self.codes: list[int] = []
@@ -79,6 +82,9 @@ class Holder(threading.Thread):
                 case "market_data":
                     name = f"{message['exchange']}:{message['symbol']}"
                     self.last[name] = message["data"]["ltp"]
+                    standing = self.standing
+                    if standing is not None and standing[name] != self.last[name]:
+                        self.wrong.append(name)
                 case "order_update":
                     self.orders.append(message["orderid"])
 

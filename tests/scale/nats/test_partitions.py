@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from itertools import accumulate
 
 import pytest
@@ -39,9 +41,14 @@ def most_connections(cluster: Cluster) -> int:
     return max(accumulate(change for _, change in sorted(changes)))
 
 
+def divided(machines: Machines) -> bool:
+    """Whether both processes serve one partition."""
+    return [served(process) for process in machines.feeds] in ([{"1"}, {"2"}], [{"2"}, {"1"}])
+
+
 async def shared(machines: Machines) -> None:
     """Both processes serve one partition, and everybody has everything."""
-    await until(lambda: [served(process) for process in machines.feeds] in ([{"1"}, {"2"}], [{"2"}, {"1"}]))
+    await until(lambda: divided(machines))
     await machines.settled()
     await machines.ordered()
 
@@ -76,6 +83,30 @@ async def test_a_process_that_ends_hands_over_its_partition(cluster: Cluster) ->
     assert most_connections(cluster) == 2
     for process in (*machines.feeds, *machines.gateways):
         assert await cluster.stopped(process) == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_process_that_was_halted_finds_its_partition_taken(cluster: Cluster) -> None:
+    machines = await Machines(cluster, **TWO).connect()
+    await shared(machines)
+    halted, other = machines.feeds
+    os.kill(halted.pid, signal.SIGSTOP)
+    await until(lambda: served(other) == {"1", "2"})
+    await machines.settled()
+    # What waits for it at its broker's socket is old by now, and must not come after what clients have.
+    rate, cluster.broker.rate = cluster.broker.rate, 0.0
+    await machines.settled()
+    for client in machines.clients:
+        client.standing = cluster.prices()
+    os.kill(halted.pid, signal.SIGCONT)
+    await until(lambda: len(cluster.broker.connections) == 2 and divided(machines))
+    await machines.settled()
+    for client in machines.clients:
+        client.standing = None
+    assert [client.wrong for client in machines.clients] == [[]] * 4
+    cluster.broker.rate = rate
+    await shared(machines)
+    assert {client.connections for client in machines.clients} == {1}
 
 
 @pytest_twisted.ensureDeferred
