@@ -60,6 +60,29 @@ def test_the_status_port_of_each_process(cluster: Cluster) -> None:
         assert "openalgo_ws_intake_messages_total" in status(gateway, "/metrics")
 
 
+def test_the_status_port_shows_every_partition_that_a_process_serves(cluster: Cluster) -> None:
+    environ = {"WS_FEED_PARTITIONS": "2", "STATUS_PORT": str(free_port())}
+    gateway = cluster.start("gateway", WS_FEED_PARTITIONS="2")
+    feeds = cluster.start("feeds", **environ)
+    gateway.wait_for("listening on")
+    gateway.wait_for("connected to the feed process")
+    gateway.wait_for("connected to the feed process")
+    clients = [entered(gateway, cluster.keys[name]) for name in ("alice", "bob")]
+    one = cluster.instruments[0]
+    for client in clients:
+        reply = ask(client, action="subscribe", symbols=[f"{one.exchange}:{one.symbol}"], mode="LTP")
+        assert reply["status"] == "success"
+    shown = status(feeds)
+    assert sorted(feed["tag"] for feed in shown["feeds"]) == ["alice", "bob"]
+    assert sorted(account["account"] for account in shown["accounts"]) == ["alice", "bob"]
+    ready = status(feeds, "/readyz")["feeds"]
+    assert sorted(ready) == ["alice", "bob"]
+    for name in ("alice", "bob"):
+        assert f'account="{name}"' in status(feeds, "/metrics")
+    for client in clients:
+        client.close()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
