@@ -5,6 +5,8 @@ const HEADER = 8;
 const FULL = 128;
 const LEVEL = 16;
 const SNAPSHOT = 1;
+/** An eighth, three, five and seven of them in hundredths. */
+const EVEN_CENTS = [12, 38, 62, 88];
 /** The powers of ten that are exact; ** need not be. */
 const POWERS = Array.from({ length: 23 }, (_, scale) => Number(`1e${scale}`));
 
@@ -112,7 +114,8 @@ function derive(data) {
 function cents(value) {
   const rounded = Number(value.toFixed(2));
   // Only an odd number of eighths lies in the middle between two hundredths.
-  if (Math.abs(value * 8) % 2 !== 1) return rounded;
-  const below = Math.floor(Math.abs(value) * 100);
-  return (Math.sign(value) * (below + (below % 2))) / 100;
+  const size = Math.abs(value);
+  if ((size * 8) % 2 !== 1) return rounded;
+  const whole = Math.trunc(size);
+  return Math.sign(value) * Number(`${whole}.${EVEN_CENTS[Math.trunc((size - whole) * 4)]}`);
 }

@@ -11,7 +11,7 @@ from queue import Queue
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from websockets.sync.server import ServerConnection, serve
 
@@ -93,7 +93,8 @@ def test_it_reads_what_the_server_writes(decoder: Node, tick: Tick, mode: Mode, 
 
 
 @settings(phases=PHASES)
-@given(st.integers(-(2**20), 2**20), st.integers(1, 2**10))
+@given(st.integers(-(2**20), 2**20) | st.integers(-(2**52), 2**52), st.integers(1, 2**10))
+@example(4_300_916_094_839_999, 1)
 def test_ties_are_rounded_alike(decoder: Node, eighths: int, close: int) -> None:
     record = BinaryMarketData(1, 2, 3, 0, 0, 0, close * 1000 + eighths * 125, close=close * 1000)
     (told,) = decoded(decoder, BinaryMarketDataBatch.pack([record.pack()]))
