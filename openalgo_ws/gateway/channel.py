@@ -166,11 +166,11 @@ class Channel:
     """A form without throttling: every tick goes to every subscriber."""
 
     __slots__ = (
-        "_boxes",
         "_levels",
         "_mode",
         "_stats",
         "behind",
+        "boxes",
         "form",
         "interval",
         "late",
@@ -188,7 +188,7 @@ class Channel:
         #: sink → when it may have its next message.
         self.late: dict[Sink, float] = {}
         #: The lists in `sinks` where these are all the subscribers; None: look again.
-        self._boxes: tuple[list[bytes], ...] | None = None
+        self.boxes: tuple[list[bytes], ...] | None = None
         #: `Form.splice`, kept up to date by the line.
         self.splice: bytes | None = None
         self._mode = form.mode
@@ -199,9 +199,13 @@ class Channel:
         """Whether anybody is subscribed."""
         return bool(self.sinks or self.behind or self.late)
 
+    def _reach(self, boxes: tuple[list[bytes], ...] | None) -> None:
+        self.boxes = boxes
+        self.form.line.sources[self._mode].look()
+
     def add(self, sink: Sink, snapshot_at: float | None) -> None:
         """Subscribe a sink; ``snapshot_at`` is when it was given the last value, if it was."""
-        self._boxes = None
+        self._reach(None)
         if self.interval and snapshot_at is not None:
             self.late[sink] = snapshot_at + self.interval
         elif sink.behind:
@@ -211,7 +215,7 @@ class Channel:
 
     def discard(self, sink: Sink) -> None:
         """Unsubscribe a sink."""
-        self._boxes = None
+        self._reach(None)
         if self.sinks.pop(sink, None) is None:
             self.behind.pop(sink, None)
             self.late.pop(sink, None)
@@ -224,7 +228,7 @@ class Channel:
         """A sink began to conflate, or has caught up (``sink.behind`` says which)."""
         if sink in self.late:
             return
-        self._boxes = None
+        self._reach(None)
         if sink.behind:
             if self.sinks.pop(sink, None) is not None:
                 self.behind[sink] = None
@@ -233,14 +237,14 @@ class Channel:
 
     def rise(self, sink: Sink) -> None:
         """A sink that conflates has all of this channel."""
-        self._boxes = None
+        self._reach(None)
         if sink in self.behind:
             del self.behind[sink]
             self.sinks[sink] = sink.frames
 
     def take(self, tick: RoutedTick, now: float) -> None:
         """A new tick."""
-        boxes = self._boxes
+        boxes = self.boxes
         if boxes is None:
             self.send(tick, now)
             return
@@ -276,7 +280,7 @@ class Channel:
             for sink in self.behind:
                 sink.keep(self, tick)
         elif not self.late:
-            self._boxes = tuple(sinks.values())
+            self._reach(tuple(sinks.values()))
 
 
 class ThrottledChannel(Channel):

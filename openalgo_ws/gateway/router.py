@@ -20,6 +20,7 @@ from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import LAST_VALUES, TICKS_PREFIX, tag_of, unpack, unpack_messages
 from openalgo_ws.bus.topics import market_topics, parse_market_topic
 from openalgo_ws.gateway.channel import Channel, ChannelKey, Encoder, Stats
+from openalgo_ws.gateway.frames import spliced_text_frame
 from openalgo_ws.gateway.ids import Ids
 from openalgo_ws.gateway.line import Line, Source
 from openalgo_ws.gateway.outbox import Outbox
@@ -138,7 +139,7 @@ class Router:
         """
         now = self._reactor.seconds()
         wall_ms = self._wall_ms()
-        foreign = self._foreign
+        foreign, touched = self._foreign, self._touched
         read = 0
         for topic, payload in messages:
             source = foreign.get(topic)
@@ -146,17 +147,28 @@ class Router:
                 self._other(topic, payload, now)
                 continue
             read += 1
+            boxes = source.boxes
+            tick = None
             try:
-                tick = source.read(payload, wall_ms)
+                if not boxes or not (text := source.check(payload, wall_ms, source.levels)):
+                    tick = source.read(payload, wall_ms)
             except (ValueError, RecursionError):
                 self._malformed(now, "a payload that is not a JSON object with a finite ltp")
                 continue
             # Written out here and for our own feeds: a call costs as much as all of it.
             self._serial = source.serial = self._serial + 1
             source.ticks += 1
-            source.last = tick
-            for channel in source.channels:
-                channel.take(tick, now)
+            if tick is not None:
+                source.last = tick
+                for channel in source.channels:
+                    channel.take(tick, now)
+                continue
+            source.last = text
+            frame = spliced_text_frame(source.splice, text)
+            source.stats.encoded += 1
+            for frames in boxes:
+                frames.append(frame)
+            touched.append(source.only)
         self.bus_stats.messages += len(messages)
         self.bus_stats.ticks += read
         self.flush()

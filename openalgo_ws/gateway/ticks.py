@@ -13,7 +13,7 @@ import msgspec
 from openalgo_ws.encoding.trim import cut_book
 from openalgo_ws.tick import Mode
 
-__all__ = ["ForeignTick", "RoutedTick", "read_foreign", "reader_of"]
+__all__ = ["ForeignTick", "RoutedTick", "checker_of", "read_foreign", "reader_of"]
 
 
 class RoutedTick(Protocol):
@@ -124,16 +124,45 @@ def reader_of(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
     return _READERS[mode]
 
 
+def checker_of(mode: Mode) -> Callable[[bytes, int, int], bytes]:
+    """`read_foreign` for one mode, where the tick's text is all that is needed of it. It is given the levels
+    that may be told; nothing comes back if the book has more."""
+    return _checked_depth if mode is _DEPTH else _checked
+
+
+def _checked(payload: bytes, now_ms: int, levels: int) -> bytes:
+    # `_passed`, written out: a call is a tenth of this.
+    checked = _check(payload)
+    if not _MINUS_INFINITY < checked.ltp < _INFINITY:
+        raise ValueError("ltp is not finite")
+    if not payload.isascii():
+        payload.decode()
+    return _stamped(payload, now_ms) if checked.timestamp is _UNSET else payload
+
+
+def _checked_depth(payload: bytes, now_ms: int, levels: int) -> bytes:
+    try:
+        checked = _check_with_book(payload)
+    except msgspec.ValidationError:
+        # A publisher's own idea of a book is passed on as it came, if the rest is right.
+        return _checked(payload, now_ms, levels)
+    book = checked.depth
+    if book is not None and (len(book.buy) > levels or len(book.sell) > levels):
+        return b""
+    return _passed(checked, payload, now_ms)
+
+
+def _passed(checked: _Checked, payload: bytes, now_ms: int) -> bytes:
+    if not _MINUS_INFINITY < checked.ltp < _INFINITY:
+        raise ValueError("ltp is not finite")
+    if not payload.isascii():
+        payload.decode()
+    return _stamped(payload, now_ms) if checked.timestamp is _UNSET else payload
+
+
 def _plain_reader(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
     def read(payload: bytes, now_ms: int) -> ForeignTick:
-        checked = _check(payload)
-        if not _MINUS_INFINITY < checked.ltp < _INFINITY:
-            raise ValueError("ltp is not finite")
-        if not payload.isascii():
-            payload.decode()
-        if checked.timestamp is _UNSET:
-            payload = _stamped(payload, now_ms)
-        return ForeignTick(mode, payload)
+        return ForeignTick(mode, _checked(payload, now_ms, 0))
 
     return read
 
@@ -142,21 +171,10 @@ def _read_depth(payload: bytes, now_ms: int) -> ForeignTick:
     try:
         checked = _check_with_book(payload)
     except msgspec.ValidationError:
-        # A publisher's own idea of a book is passed on as it came, if the rest is right.
         return _read_bookless(payload, now_ms)
-    if not _MINUS_INFINITY < checked.ltp < _INFINITY:
-        raise ValueError("ltp is not finite")
-    if not payload.isascii():
-        payload.decode()
-    if checked.timestamp is _UNSET:
-        payload = _stamped(payload, now_ms)
-    levels = 0
     book = checked.depth
-    if book is not None:
-        levels = len(book.buy)
-        if len(book.sell) > levels:
-            levels = len(book.sell)
-    return ForeignTick(_DEPTH, payload, levels)
+    levels = 0 if book is None else max(len(book.buy), len(book.sell))
+    return ForeignTick(_DEPTH, _passed(checked, payload, now_ms), levels)
 
 
 def _stamped(payload: bytes, now_ms: int) -> bytes:

@@ -15,6 +15,7 @@ from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.records import pack, topic_for
 from openalgo_ws.gateway import outbox
 from openalgo_ws.gateway.channel import ChannelKey
+from openalgo_ws.gateway.line import Source
 from openalgo_ws.tick import Mode
 from tests.gateway.support import Rig, record
 
@@ -443,6 +444,90 @@ def test_a_foreign_payload_without_a_finite_ltp_is_dropped(rig: Rig, payload: by
     rig.foreign(b"NSE_SBIN_LTP", payload)
     assert writer.received == []
     assert rig.router.bus_stats.malformed == 1
+    rig.foreign(b"NSE_SBIN_LTP", {"ltp": 2})
+    rig.foreign(b"NSE_SBIN_LTP", payload)
+    assert writer.ltps() == [2]
+    assert rig.router.bus_stats.malformed == 2
+
+
+def book(levels: int) -> dict[str, Any]:
+    side = [{"price": 1.5 + level, "quantity": 10} for level in range(levels)]
+    return {"buy": side, "sell": side[:2]}
+
+
+foreign_tick = st.tuples(
+    st.just("tick"), st.sampled_from(Mode), st.sampled_from([None, 0, 4, 5, 6, 7]), st.booleans()
+)
+holding = st.tuples(
+    st.just("hold"),
+    st.integers(0, 3),
+    st.sampled_from(Mode),
+    st.sampled_from([5, 6, 20]),
+    st.sampled_from([0.0, 0.0, 0.05]),
+    st.sampled_from(["openalgo", "openalgo", "flat"]),
+)
+others = st.sampled_from([("junk",), ("wait",)]) | st.tuples(
+    st.sampled_from(["leave", "block", "unblock"]), st.integers(0, 3)
+)
+
+
+def foreign_course(events: list[tuple[Any, ...]]) -> tuple[list[Any], list[int]]:
+    """What each of four clients had, and counters, after events of an untagged publisher."""
+    rig = Rig()
+    writers = [rig.writer() for _ in range(4)]
+    held: list[list[Any]] = [[] for _ in writers]
+    value = 0
+    for kind, *rest in events:
+        if kind == "tick":
+            mode, levels, stamped = rest
+            value += 1
+            payload: dict[str, Any] = {"ltp": value, "text": "ü" * (value % 2)}
+            payload |= {"timestamp": 1_700_000_000_000} if stamped else {}
+            if levels is not None:
+                payload["depth"] = book(levels) if mode is Mode.DEPTH else "none"
+            rig.foreign(f"NSE_SBIN_{mode.name}".encode(), payload)
+        elif kind == "junk":
+            rig.foreign(b"NSE_SBIN_DEPTH", b'{"ltp":1e999}')
+        elif kind == "wait":
+            rig.clock.pump([0.1] * 10)
+        elif kind == "hold":
+            index, mode, levels, throttle, format = rest
+            held[index].append(
+                rig.hold(
+                    writers[index],
+                    mode=mode,
+                    feed=UNTAGGED,
+                    levels=levels,
+                    throttle=throttle,
+                    format=format,
+                )
+            )
+        elif kind == "leave":
+            for channel in dict.fromkeys(held[rest[0]]):
+                rig.router.unsubscribe(writers[rest[0]], channel)
+            held[rest[0]].clear()
+        elif kind == "block":
+            writers[rest[0]].paused = True
+            rig.router.overflowed(writers[rest[0]])
+        else:
+            writers[rest[0]].paused = False
+            rig.router.drained(writers[rest[0]])
+    rig.clock.pump([0.1] * 10)
+    stats, bus = rig.router.stats, rig.router.bus_stats
+    counters = [stats.deliveries, stats.encoded, stats.conflated, bus.ticks, bus.malformed]
+    return [writer.received for writer in writers], counters
+
+
+@settings(max_examples=150)
+@given(st.lists(st.one_of(foreign_tick, foreign_tick, holding, others), max_size=30))
+def test_the_usual_case_of_foreign_ticks_is_none_for_those_who_receive_them(
+    events: list[tuple[Any, ...]],
+) -> None:
+    events = [("hold", 0, Mode.DEPTH, 5, 0.0, "openalgo"), *events]
+    found = foreign_course(events)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "look", lambda source: None)
+        assert found == foreign_course(events)
 
 
 def test_a_foreign_tick_passes_as_it_came_and_poorer_modes_are_derived(rig: Rig) -> None:
