@@ -1,6 +1,6 @@
 """One tick, many clients: what a delivery costs, how late it is, what is lost.
 
-    python benchmarks/fanout.py [--seconds 3] [SCENARIO …]
+    python benchmarks/fanout.py [--seconds 3] [--plain] [SCENARIO …]
 
 The gateway (``twistd openalgo-ws``) runs on one core, the load generator on another. README.md tells what
 the scenarios are and how to read the figures. Results go to ``build/bench``: a JSON file and a plot each.
@@ -21,7 +21,7 @@ import load
 import whole_way
 from loadgen import OUTPUT, library
 from scenarios import FANOUT
-from server import Server, cores
+from server import PlainServer, Server, cores
 
 #: Of a stalled client; short, so that the end of it is seen.
 SLOW_SECONDS = 3
@@ -41,6 +41,13 @@ def fanout(name: str, seconds: float) -> Measured:
     }
     with Server(cores()[0], settings) as server:
         return load.run(name, scenario, server, seconds)
+
+
+def plain(name: str, seconds: float) -> float:
+    """CPU seconds per million deliveries of `plain.py` in the same scenario."""
+    with PlainServer(cores()[0], {}) as server:
+        found, _ = load.run(name, FANOUT[name], server, seconds)
+    return float(found["cpu_seconds_per_million"])
 
 
 def whole_way_throttled(name: str, seconds: float) -> Measured:
@@ -87,6 +94,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each scenario")
+    parser.add_argument(
+        "--plain", action="store_true", help="measure plain.py beside it, where all read all the time"
+    )
     asked = parser.parse_args()
     try:
         names = selected(asked.scenarios)
@@ -109,6 +119,9 @@ def main() -> None:
         cost = found.get("cpu_seconds_per_million")
         if cost is not None:
             found["times_floor"] = cost / ground
+        if asked.plain and name in FANOUT and not FANOUT[name].stalled and not FANOUT[name].unwanted:
+            found["plain"] = plain(name, asked.seconds)
+            found["times_plain"] = cost / found["plain"]
         show(found)
         figures.write(OUTPUT, name, found, delays)
 

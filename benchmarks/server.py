@@ -109,6 +109,9 @@ class Server:
         database.stop()
         return str(key)
 
+    def _command(self) -> list[str]:
+        return [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "openalgo-ws"]
+
     def _start(self) -> None:
         # The child inherits the core, so that whatever counts cores counts one.
         before = os.sched_getaffinity(0)
@@ -116,7 +119,7 @@ class Server:
             os.sched_setaffinity(0, {self._core})
         try:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "openalgo-ws"],
+                self._command(),
                 cwd=self._folder.name,
                 env={**os.environ, **self._settings},
                 stdout=subprocess.PIPE,
@@ -187,3 +190,13 @@ class Server:
             return sum(int(text.partition(name)[2].split()[0]) for text in texts) / 1024
 
         return total("VmRSS:"), total("VmHWM:")
+
+
+class PlainServer(Server):
+    """`plain.py` in the server's place: it takes any key, and ticks from the bus only."""
+
+    def _prepare(self) -> str:
+        return "any"
+
+    def _command(self) -> list[str]:
+        return [sys.executable, str(Path(__file__).with_name("plain.py")), str(self.bus)]
