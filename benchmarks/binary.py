@@ -3,17 +3,16 @@
     python benchmarks/binary.py
 
 The best of many short runs counts, so that a neighbour on the machine does not. A head is measured
-twice: with a price alone, as of an LTP tick, and with all that it has room for. The exit code is 1 if one
-takes more than 200 ns to pack or to unpack, a record of a batch more than 50 ns, or if a batch is less than
-ten times as fast as the standard library's JSON of the same tick. What `struct.unpack` and the object take
-of unpacking a head is told beside it: Python can't do with less than their sum.
+twice: with a price alone, as of an LTP tick, and with all that it has room for. What `struct.unpack` and the
+object take of unpacking a head is told beside it: Python can't do with less than their sum. The last lines
+say what is beyond the aims: 200 ns to pack or to unpack a head, 50 ns for a record of a batch, ten times as
+fast as the standard library's JSON of the same tick. That depends on the machine; the exit code is 0.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-import sys
 import timeit
 from collections import deque
 
@@ -79,9 +78,9 @@ def whole_head() -> BinaryMarketData:
     return BinaryMarketData(*(getattr(quote, name) for name in names))
 
 
-def main() -> int:
+def main() -> None:
     console = Console()
-    failed = False
+    missed: list[str] = []
 
     table = Table(
         "", "pack ns", "unpack ns", "json.dumps ns", "json.loads ns", "times JSON", "bytes", "of JSON"
@@ -95,7 +94,8 @@ def main() -> int:
         dumping, loading = _json_times(text)
         times = (dumping + loading) / (packing + unpacking)
         if one.kind == Kind.HEAD:
-            failed |= max(packing, unpacking) > HEAD_NS
+            missed += _beyond(f"{name}, pack", packing, HEAD_NS)
+            missed += _beyond(f"{name}, unpack", unpacking, HEAD_NS)
         numbers = (packing, unpacking, dumping, loading)
         table.add_row(
             name,
@@ -129,8 +129,10 @@ def main() -> int:
         dumping, loading = _json_times(message(mode))
         times = min(dumping / packing, loading / reading)
         if mode is Mode.LTP:
-            failed |= max(packing, reading) > BATCH_NS
-        failed |= times < TIMES_JSON
+            missed += _beyond("batch, pack", packing, BATCH_NS)
+            missed += _beyond("batch, columns", reading, BATCH_NS)
+        if times < TIMES_JSON:
+            missed.append(f"batch, {mode.title}: {times:.1f} times JSON, not {TIMES_JSON}")
         size = sum(map(len, frames)) / RECORDS
         numbers = (f"{packing:.1f}", f"{reading:.1f}", f"{objects / RECORDS:.0f}")
         table.add_row(mode.title, *numbers, f"{times:,.0f}", f"{size:.1f}")
@@ -141,7 +143,11 @@ def main() -> int:
         statement = "record_of(body, 7, mode, price_scale=2).pack()"
         whole = nanoseconds(statement, 200, record_of=record_of, body=body, mode=mode)
         console.print(f"from the JSON of a tick ({mode.title}) to its packed record: {whole / 1000:.1f} µs")
-    return int(failed)
+    console.print("\n".join(missed) or "all aims are reached")
+
+
+def _beyond(what: str, took: float, aim: int) -> list[str]:
+    return [f"{what}: {took:.0f} ns, beyond {aim}"] if took > aim else []
 
 
 def _json_times(text: bytes) -> tuple[float, float]:
@@ -162,4 +168,4 @@ def _columns(frame: bytes) -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
