@@ -274,3 +274,10 @@ class TestSimulator:
         assert connection.held() == 2
         self.ask(connection, 1, ["3045"], action=0)
         assert connection.held() == 2
+
+
+def test_rows_of_other_exchanges_are_passed_over() -> None:
+    row = {"token": "3045", "symbol": "SBIN-EQ", "name": "SBIN", "exch_seg": "NSE", "lotsize": "1"}
+    rows = [row, row | {"exch_seg": ",NSE"}, row | {"exch_seg": "NCO"}]
+    (parsed,) = ANGEL.parse_master("x", json.dumps(rows).encode())
+    assert parsed.exchange == "NSE"

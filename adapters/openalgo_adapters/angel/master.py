@@ -15,6 +15,8 @@ __all__ = ["master_files", "parse_master"]
 _FILE = "OpenAPIScripMaster.json"
 _FUTURES = frozenset({"FUTIDX", "FUTSTK", "FUTCOM", "FUTCUR", "FUTIRC", "FUTIRT"})
 _OPTIONS = frozenset({"OPTIDX", "OPTSTK", "OPTFUT", "OPTCUR", "OPTIRC"})
+#: Those that the stream carries; the file may have others.
+_SEGMENTS = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "MCX", "NCDEX"})
 _INDEX = "AMXIDX"
 _INDEX_EXCHANGE = {"NSE": "NSE_INDEX", "BSE": "BSE_INDEX", "MCX": "MCX_INDEX"}
 #: Cut at the end of a share's name only. (conflict: the peer deletes them anywhere.)
@@ -37,11 +39,13 @@ def parse_master(file: str, data: bytes) -> Iterator[MasterRow | BadRow]:
     return read_array(data, _parse)
 
 
-def _parse(row: Row) -> MasterRow:
+def _parse(row: Row) -> MasterRow | None:
     token, brsymbol, segment = row.text("token"), row.text("symbol"), row.text("exch_seg")
     for column, value in (("token", token), ("symbol", brsymbol), ("exch_seg", segment)):
         if not value:
             raise BadValue(f"{column}: empty")
+    if segment not in _SEGMENTS:
+        return None
     name, kind = row.text("name", ""), row.text("instrumenttype", "")
     exchange = _INDEX_EXCHANGE.get(segment, segment) if kind == _INDEX else segment
     expiry = row.date("expiry") if row.text("expiry", "") else None
