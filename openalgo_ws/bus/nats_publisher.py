@@ -14,7 +14,8 @@ from nats.aio.subscription import Subscription
 from openalgo_ws.bus import subjects
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.nats_link import NatsLink
-from openalgo_ws.bus.nats_updates import FLUSH, PENDING, UpdatePublisher
+from openalgo_ws.bus.nats_pump import Pump
+from openalgo_ws.bus.nats_updates import UpdatePublisher
 from openalgo_ws.bus.records import TickRecord, pack
 from openalgo_ws.bus.topics import parse_market_topic
 from openalgo_ws.tick import Mode
@@ -56,7 +57,7 @@ class NatsPublisher:
         self._count = 0
         self._others = UpdatePublisher(link, most=updates)
         self._last: OrderedDict[Key, TickRecord] = OrderedDict()
-        self._pumping = False
+        self._pump = Pump(link, lambda: bool(self._waiting), self._send_next)
         self._closed = False
         self._was_up = False
         self._requests: Subscription | None = None
@@ -105,6 +106,7 @@ class NatsPublisher:
     def close(self) -> None:
         """Stop publishing; what waits is given up. Harmless when closed already."""
         self._closed = True
+        self._pump.stop()
         self._link.part(self)
         self._waiting.clear()
         self._count = 0
@@ -123,7 +125,7 @@ class NatsPublisher:
                 if key not in self._waiting:
                     self._wait(key, record)
         self._was_up = True
-        self._start()
+        self._pump.start()
 
     def down(self) -> None:
         """Nothing to be done: what waits, waits on."""
@@ -140,24 +142,11 @@ class NatsPublisher:
             self._count += len(records) - before
         records.append(record)
         self._count += 1
-        self._start()
+        self._pump.start()
 
-    def _start(self) -> None:
-        if not self._pumping and not self._closed and self._link.client is not None:
-            self._pumping = True
-            self._link.run(self._pump)
-
-    async def _pump(self) -> None:
-        """Send all that waits, as fast as the server takes it."""
-        try:
-            while self._waiting and (client := self._link.client) is not None:
-                if client.pending_data_size > PENDING:
-                    await client.flush(FLUSH)
-                else:
-                    key = next(iter(self._waiting))
-                    await self._send(client, key, self._waiting.pop(key))
-        finally:
-            self._pumping = False
+    async def _send_next(self, client: Client) -> None:
+        key = next(iter(self._waiting))
+        await self._send(client, key, self._waiting.pop(key))
 
     async def _send(self, client: Client, key: Key, ticks: list[_Tick]) -> None:
         self._count -= len(ticks)

@@ -14,20 +14,18 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from openalgo_ws.bus import subjects
 from openalgo_ws.bus.intake import Message
 from openalgo_ws.bus.nats_link import NatsLink
+from openalgo_ws.bus.nats_pump import Pump, congested
 from openalgo_ws.bus.sequence import Sequences
 
-__all__ = ["FLUSH", "PENDING", "UpdatePublisher", "UpdateSubscriber"]
+__all__ = ["UpdatePublisher", "UpdateSubscriber"]
 
-#: Bytes that may wait in the client for the socket before a publisher waits for the server.
-PENDING = 1024 * 1024
-#: For so long (seconds) a publisher waits for the server to have read all; then it looks again.
-FLUSH = 10
 #: Bytes of what has been sent that are kept.
 _KEPT = 16 * 1024 * 1024
 
@@ -51,7 +49,7 @@ class UpdatePublisher:
         self._sent: dict[int, tuple[str, bytes]] = {}
         self._bytes = 0
         self._next = 0
-        self._pumping = False
+        self._pump = Pump(link, lambda: bool(self._waiting), self._send_next)
         self._closed = False
         self._listening = False
         self._requests: list[Subscription] = []
@@ -65,7 +63,7 @@ class UpdatePublisher:
         if len(self._waiting) > self._most:
             self._waiting.popleft()
             self.lost += 1
-        self._start()
+        self._pump.start()
 
     def backlog(self) -> int:
         """What waits for the server."""
@@ -74,7 +72,7 @@ class UpdatePublisher:
     def up(self) -> None:
         """Part of `LinkEnd`."""
         self._link.run(self._announce)
-        self._start()
+        self._pump.start()
 
     def down(self) -> None:
         """Part of `LinkEnd`: what waits, waits on."""
@@ -82,6 +80,7 @@ class UpdatePublisher:
     def close(self) -> None:
         """Send no more, and answer no more. Harmless when closed already."""
         self._closed = True
+        self._pump.stop()
         self._link.part(self)
         self._waiting.clear()
         self._sent.clear()
@@ -89,26 +88,14 @@ class UpdatePublisher:
         for subscription in requests:
             self._link.run(subscription.unsubscribe)
 
-    def _start(self) -> None:
-        if not self._pumping and not self._closed and self._link.client is not None:
-            self._pumping = True
-            self._link.run(self._pump)
-
-    async def _pump(self) -> None:
-        try:
-            while self._waiting and (client := self._link.client) is not None:
-                if client.pending_data_size > PENDING:
-                    await client.flush(FLUSH)
-                    continue
-                topic, payload = self._waiting.popleft()
-                if len(payload) > client.max_payload:
-                    self.lost += 1
-                    continue
-                # Kept first: should the connection break now, it is asked for.
-                number = self._keep(topic, payload)
-                await client.publish(subjects.MESSAGES + topic, payload, self._numbered(number))
-        finally:
-            self._pumping = False
+    async def _send_next(self, client: Client) -> None:
+        topic, payload = self._waiting.popleft()
+        if len(payload) > client.max_payload:
+            self.lost += 1
+            return
+        # Kept first: should the connection break now, it is asked for.
+        number = self._keep(topic, payload)
+        await client.publish(subjects.MESSAGES + topic, payload, self._numbered(number))
 
     def _keep(self, topic: str, payload: bytes) -> int:
         number = self._next
@@ -163,8 +150,7 @@ class UpdatePublisher:
             client = self._link.client
             if client is None or not inbox.startswith(subjects.INBOXES):
                 return
-            if client.pending_data_size > PENDING:
-                await client.flush(FLUSH)
+            if await congested(client):
                 continue
             topic, payload = self._sent[number]
             await client.publish(f"{inbox}{subjects.AGAIN}{topic}", payload, self._numbered(number))
