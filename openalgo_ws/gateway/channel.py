@@ -228,8 +228,8 @@ class Channel:
         """A sink began to conflate, or has caught up (``sink.behind`` says which)."""
         if sink in self.late:
             return
-        self._reach(None)
         if sink.behind:
+            self._reach(None)
             if self.sinks.pop(sink, None) is not None:
                 self.behind[sink] = None
         else:
