@@ -85,7 +85,7 @@ def _table(declarations: Iterable[Declaration]) -> Iterator[str]:
 _INTRODUCTION = """\
 # Settings
 
-<!-- Made by `python -m openalgo_ws.config`; edit `openalgo_ws/config/settings.py` instead. -->
+<!-- Made by `python -m openalgo_ws.config`; edit `openalgo_ws/config/settings/` instead. -->
 
 Every setting is an environment variable, a line of a `.env` file and an option of
 `twistd openalgo-ws`. An option wins over the environment, the environment over the file, the
