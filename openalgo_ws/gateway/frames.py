@@ -5,13 +5,23 @@ from __future__ import annotations
 import struct
 import zlib
 
-__all__ = ["OP_BINARY", "OP_TEXT", "binary_frame", "deflated_text_frame", "spliced_text_frame", "text_frame"]
+__all__ = [
+    "OP_BINARY",
+    "OP_TEXT",
+    "READY",
+    "TEXT_HEADERS",
+    "binary_frame",
+    "deflated_text_frame",
+    "spliced_text_frame",
+    "text_frame",
+    "text_header",
+]
 
 OP_TEXT = 0x1
 OP_BINARY = 0x2
 _RSV1 = 0x40
-#: Below this length the headers of text messages are ready.
-_USUAL = 4096
+#: Below this size the headers of text messages are ready.
+READY = 4096
 
 #: Copying a compressor is cheaper than making one. Level 1: ticks gain little from more.
 _fresh_compressor = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -23,13 +33,18 @@ _ten = struct.Struct(">BBQ").pack
 
 def text_frame(payload: bytes) -> bytes:
     """A whole text message; ``payload`` must be valid UTF-8."""
-    return _header(0x80 | OP_TEXT, len(payload)) + payload
+    return text_header(len(payload)) + payload
+
+
+def text_header(size: int) -> bytes:
+    """What stands before the payload of a whole text message; below `READY` bytes see `TEXT_HEADERS`."""
+    return _header(0x80 | OP_TEXT, size)
 
 
 def spliced_text_frame(head: bytes, data: bytes) -> bytes:
     """``text_frame(head + data + b"}")``, with one copy of the bytes."""
     size = len(head) + len(data) + 1
-    header = _TEXT[size] if size < _USUAL else _header(0x80 | OP_TEXT, size)
+    header = TEXT_HEADERS[size] if size < READY else text_header(size)
     return _joined((header, head, data, b"}"))
 
 
@@ -60,4 +75,5 @@ def _header(first: int, length: int) -> bytes:
 
 
 _joined = b"".join
-_TEXT = tuple(_header(0x80 | OP_TEXT, size) for size in range(_USUAL))
+#: `text_header` by size.
+TEXT_HEADERS = tuple(text_header(size) for size in range(READY))

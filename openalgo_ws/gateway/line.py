@@ -15,8 +15,8 @@ class Source:
     """The ticks of a line that come in one mode.
 
     What the router touches for every tick is here and in the channels, not in the line. Where an untagged
-    publisher's text can go to all subscribers as it came, it is here alone: in ``boxes``, what belongs to it
-    and ``check``. That is the usual case, and what is touched of 3,000 instruments is what a tick costs.
+    publisher's text can go to all subscribers as it came, it is here alone: in ``boxes`` and what belongs
+    to them. That is the usual case, and what is touched of 3,000 instruments is what a tick costs.
     """
 
     __slots__ = (
@@ -45,7 +45,8 @@ class Source:
     def __init__(self, line: Line, mode: Mode) -> None:
         self.line = line
         self.mode = mode
-        #: What makes a tick of an untagged publisher's payload, and what makes text of it alone.
+        #: What makes a tick of an untagged publisher's payload, and what makes text of it alone
+        #: (`openalgo_ws.gateway.ticks.checker_of`).
         self.read = reader_of(mode)
         self.check = checker_of(mode)
         #: Whom such a tick serves.

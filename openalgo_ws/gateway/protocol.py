@@ -128,7 +128,7 @@ class ClientProtocol(WebSocketServerProtocol):
         assert self._writer is not None
         context = self.factory.context
         self.factory.tally.opened += 1
-        context.router.attach(self._writer)
+        context.router.delivery.attach(self._writer)
         self.factory.clients.add(self)
         deflate = self.websocket_extensions_in_use != []
         self._session = self.make_session(self._writer, deflate)
@@ -194,12 +194,12 @@ class ClientProtocol(WebSocketServerProtocol):
         """From the writer: too much waits for this client."""
         if self._session is not None:
             self.factory.tally.overflows += 1
-            self.factory.context.router.overflowed(writer)
+            self.factory.context.router.delivery.overflowed(writer)
 
     def drained(self, writer: ClientWriter) -> None:
         """From the writer: the client has caught up."""
         if self._session is not None:
-            self.factory.context.router.drained(writer)
+            self.factory.context.router.delivery.drained(writer)
 
     def stalled(self, writer: ClientWriter) -> None:
         """From the writer: the client takes nothing."""
@@ -212,7 +212,7 @@ class ClientProtocol(WebSocketServerProtocol):
         session, self._session = self._session, None
         if session is not None:
             session.lost()
-            self.factory.context.router.detach(session.writer)
+            self.factory.context.router.delivery.detach(session.writer)
 
 
 class ClientFactory(WebSocketServerFactory):

@@ -119,7 +119,7 @@ class Gateway(Service):
         return {
             "clients": len(self.factory.clients),
             "users": len(self.context.sessions),
-            "outboxes": self.router.outboxes(),
+            "outboxes": self.router.delivery.outboxes(),
             "deliveries": stats.deliveries,
             "encoded": stats.encoded,
             "conflated": stats.conflated,

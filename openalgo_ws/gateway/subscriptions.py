@@ -116,9 +116,9 @@ class Subscriptions:
                         want.symbol, want.exchange, answer.code, answer.message, answer.broker
                     )
                     if expected is not None:
-                        context.router.expect_no_more(expected, want.symbol, want.exchange)
+                        context.router.index.expect_no_more(expected, want.symbol, want.exchange)
                 else:
-                    line = context.router.awaited(answer.feed, want.symbol, want.exchange)
+                    line = context.router.index.awaited(answer.feed, want.symbol, want.exchange)
                     granted.append((answer, line))
                     answers[index] = self._success(answer, line)
 
@@ -126,7 +126,7 @@ class Subscriptions:
             wants = [want for _, want in portion]
             if expected is not None:
                 for want in wants:
-                    context.router.expect(expected, want.symbol, want.exchange)
+                    context.router.index.expect(expected, want.symbol, want.exchange)
             asking.append(context.demand.subscribe(user, wants).addCallback(heard, portion))
             yield
 
@@ -162,7 +162,7 @@ class Subscriptions:
         lines = [line for _, line in granted]
         granted.clear()
         self._reply(request, [answer for answer in answers if answer is not None])
-        router.flush_client(session.writer)
+        router.delivery.flush_client(session.writer)
         for old, new in replaced:
             if old is not None:
                 if old.channel is not new.channel and not session.closed:
@@ -170,7 +170,7 @@ class Subscriptions:
                 session.context.demand.release([old.hold])
         yield
         for line in lines:
-            router.await_no_more(line)
+            router.index.await_no_more(line)
             yield
 
     def _give_back(self, granted: deque[_Grant]) -> Iterator[None]:
@@ -178,7 +178,7 @@ class Subscriptions:
         while granted:
             portion = [granted.popleft() for _ in range(min(_AT_ONCE, len(granted)))]
             for _, line in portion:
-                context.router.await_no_more(line)
+                context.router.index.await_no_more(line)
             context.demand.release([_hold(*grant) for grant in portion])
             yield
 

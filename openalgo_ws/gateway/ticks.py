@@ -13,7 +13,15 @@ import msgspec
 from openalgo_ws.encoding.trim import cut_book
 from openalgo_ws.tick import Mode
 
-__all__ = ["ForeignTick", "RoutedTick", "checker_of", "read_foreign", "reader_of"]
+__all__ = [
+    "ForeignTick",
+    "RoutedTick",
+    "check_bookless",
+    "checker_of",
+    "read_foreign",
+    "reader_of",
+    "stamped",
+]
 
 
 class RoutedTick(Protocol):
@@ -29,8 +37,9 @@ class RoutedTick(Protocol):
         ``levels`` a side."""
 
 
-class _Checked(msgspec.Struct, gc=False):
-    """What every foreign payload must have; the pass over it validates the rest as JSON."""
+class Checked(msgspec.Struct, gc=False):
+    """What every foreign payload must have; the pass over it validates the rest as JSON. A number that
+    is not finite is no JSON, or out of a float's range, and refused."""
 
     ltp: float
     timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -41,7 +50,7 @@ class _Book(msgspec.Struct, gc=False):
     sell: list[msgspec.Raw] = []
 
 
-class _CheckedDepth(_Checked, gc=False):
+class _CheckedDepth(Checked, gc=False):
     depth: _Book | None = None
 
 
@@ -81,14 +90,12 @@ class _QuoteText(_LtpText):
     last_quantity: _Text = msgspec.UNSET
 
 
-_check = msgspec.json.Decoder(_Checked).decode
+check_bookless = msgspec.json.Decoder(Checked).decode
 _check_with_book = msgspec.json.Decoder(_CheckedDepth).decode
 _ltp_text = msgspec.json.Decoder(_LtpText).decode
 _quote_text = msgspec.json.Decoder(_QuoteText).decode
 _json = msgspec.json.Encoder().encode
 
-_INFINITY = float("inf")
-_MINUS_INFINITY = -_INFINITY
 # An enum's member costs 0.1 µs where it is looked up; this is done for every tick.
 _DEPTH = Mode.DEPTH
 _UNSET = msgspec.UNSET
@@ -124,20 +131,15 @@ def reader_of(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
     return _READERS[mode]
 
 
-def checker_of(mode: Mode) -> Callable[[bytes, int, int], bytes]:
-    """`read_foreign` for one mode, where the tick's text is all that is needed of it. It is given the levels
-    that may be told; nothing comes back if the book has more."""
-    return _checked_depth if mode is _DEPTH else _checked
+def checker_of(mode: Mode) -> Callable[[bytes, int, int], bytes] | None:
+    """`read_foreign` for a mode with a book, where the tick's text is all that is needed of it. It is given
+    the levels that may be told; nothing comes back if the book has more. None for the other modes, of
+    which the router does by itself what `_bookless` does."""
+    return _checked_depth if mode is _DEPTH else None
 
 
-def _checked(payload: bytes, now_ms: int, levels: int) -> bytes:
-    # `_passed`, written out: a call is a tenth of this.
-    checked = _check(payload)
-    if not _MINUS_INFINITY < checked.ltp < _INFINITY:
-        raise ValueError("ltp is not finite")
-    if not payload.isascii():
-        payload.decode()
-    return _stamped(payload, now_ms) if checked.timestamp is _UNSET else payload
+def _bookless(payload: bytes, now_ms: int) -> bytes:
+    return _passed(check_bookless(payload), payload, now_ms)
 
 
 def _checked_depth(payload: bytes, now_ms: int, levels: int) -> bytes:
@@ -145,24 +147,27 @@ def _checked_depth(payload: bytes, now_ms: int, levels: int) -> bytes:
         checked = _check_with_book(payload)
     except msgspec.ValidationError:
         # A publisher's own idea of a book is passed on as it came, if the rest is right.
-        return _checked(payload, now_ms, levels)
+        return _bookless(payload, now_ms)
     book = checked.depth
     if book is not None and (len(book.buy) > levels or len(book.sell) > levels):
         return b""
     return _passed(checked, payload, now_ms)
 
 
-def _passed(checked: _Checked, payload: bytes, now_ms: int) -> bytes:
-    if not _MINUS_INFINITY < checked.ltp < _INFINITY:
-        raise ValueError("ltp is not finite")
+def _passed(checked: Checked, payload: bytes, now_ms: int) -> bytes:
     if not payload.isascii():
         payload.decode()
-    return _stamped(payload, now_ms) if checked.timestamp is _UNSET else payload
+    return stamped(payload, now_ms) if checked.timestamp is _UNSET else payload
+
+
+def stamped(payload: bytes, now_ms: int) -> bytes:
+    """A payload without a timestamp, with this one."""
+    return payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
 
 
 def _plain_reader(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
     def read(payload: bytes, now_ms: int) -> ForeignTick:
-        return ForeignTick(mode, _checked(payload, now_ms, 0))
+        return ForeignTick(mode, _bookless(payload, now_ms))
 
     return read
 
@@ -175,10 +180,6 @@ def _read_depth(payload: bytes, now_ms: int) -> ForeignTick:
     book = checked.depth
     levels = 0 if book is None else max(len(book.buy), len(book.sell))
     return ForeignTick(_DEPTH, _passed(checked, payload, now_ms), levels)
-
-
-def _stamped(payload: bytes, now_ms: int) -> bytes:
-    return payload.rstrip()[:-1] + b',"timestamp":%d}' % now_ms
 
 
 _read_bookless = _plain_reader(_DEPTH)

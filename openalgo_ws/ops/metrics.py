@@ -121,7 +121,7 @@ class _Server(Collector):
         clients = gateway.clients()
         held = {(mode.title,): float(count) for mode, count in tally.subscriptions.items()}
         waiting = sum(session.writer.waiting for session in clients)
-        behind = sum(gateway.router.behind(session.writer) for session in clients)
+        behind = sum(gateway.router.delivery.behind(session.writer) for session in clients)
         yield _gauge("connections", "Clients connected, by format.", _by(s.format for s in clients), "format")
         yield _gauge("users", "Users with an authenticated client.", len(gateway.context.sessions))
         yield _counter("connections_opened", "Clients that connected.", tally.opened)
@@ -156,7 +156,7 @@ class _Server(Collector):
         yield _counter("deliveries", "Messages with ticks to clients.", self._sources.deliveries())
         yield _gauge("outboxes", "Outboxes; fewer than clients where some share.", self._sources.outboxes())
         yield _gauge("throttled_channels", "Symbols that wait for their throttle.", router.throttled())
-        yield _gauge("kept_values", "Latest values that wait for slow clients.", router.kept())
+        yield _gauge("kept_values", "Latest values that wait for slow clients.", router.delivery.kept())
         yield _gauge(
             "throttle_seconds", "Throttle of clients that ask for none.", settings.throttle_ms / 1000
         )

@@ -61,7 +61,7 @@ class PerformanceMonitor:
     def _server(self) -> Values:
         sources, sample = self._sources, self._history.samples[-1]
         clients = sources.gateway.clients()
-        behind = sources.gateway.router.behind
+        behind = sources.gateway.router.delivery.behind
         found: dict[str, float | None] = {
             "loop_lag_ms": sample.loop_lag,
             "latency_p50_ms": sample.latency_p50,

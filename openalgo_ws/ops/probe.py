@@ -73,13 +73,13 @@ class ProbeEar(Service):
         """Begin to listen."""
         super().startService()  # type: ignore[no-untyped-call]
         key = ChannelKey(Mode.LTP, 0, OPENALGO, None, 0.0)
-        self._router.attach(self._writer)
+        self._router.delivery.attach(self._writer)
         self._router.subscribe(self._writer, FEED, "", "", key)
 
     def stopService(self) -> None:
         """Listen no more."""
         if self.running:
-            self._router.detach(self._writer)
+            self._router.delivery.detach(self._writer)
         super().stopService()  # type: ignore[no-untyped-call]
         self._writer.close()
 

@@ -73,7 +73,7 @@ class StatusPort(MultiService):
             status=status,
             history=self.history,
             events=self.events,
-            busiest=Busiest(reactor, sources.gateway.router.lines),
+            busiest=Busiest(reactor, sources.gateway.router.index.lines),
         )
         watch.tell(self._live, self.events)
         contents = Contents(

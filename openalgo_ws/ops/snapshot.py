@@ -125,7 +125,7 @@ def _client(sources: Sources, session: Session, now: float) -> dict[str, Any]:
         "throttle_ms": session.throttle_ms,
         "subscriptions": len(session.holdings),
         "waiting": writer.waiting,
-        "slow": sources.gateway.router.behind(writer),
+        "slow": sources.gateway.router.delivery.behind(writer),
         "bytes_sent": writer.bytes_sent,
         "connected": now - session.since,
     }

@@ -197,7 +197,9 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
 
     def outboxes(self) -> int:
         """Outboxes that serve clients, without the probe's."""
-        return self.gateway.router.outboxes() - (self.probe is not None) + self._elsewhere("outboxes")
+        return (
+            self.gateway.router.delivery.outboxes() - (self.probe is not None) + self._elsewhere("outboxes")
+        )
 
     def bytes_sent(self) -> int:
         """Bytes written to clients, those that are gone included."""

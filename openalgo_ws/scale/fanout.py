@@ -76,17 +76,17 @@ class LastValues:
 
     def asked(self, feed: str, symbol: str, exchange: str) -> None:
         """Part of `HoldObserver`."""
-        self._router.expect(feed, symbol, exchange)
+        self._router.index.expect(feed, symbol, exchange)
 
     def refused(self, feed: str, symbol: str, exchange: str) -> None:
         """Part of `HoldObserver`."""
-        self._router.expect_no_more(feed, symbol, exchange)
+        self._router.index.expect_no_more(feed, symbol, exchange)
 
     def held(self, gateway: str, hold: Hold) -> None:
         """Part of `HoldObserver`."""
         key = (hold.feed, hold.symbol, hold.exchange)
         self._holds[(gateway, *key)] += 1
-        line = self._lines[key] = self._router.keep(*key)
+        line = self._lines[key] = self._router.index.keep(*key)
         if self._holds[(gateway, *key)] == 1:
             self._asked[gateway, line] = None
             if self._call is None:
@@ -96,7 +96,7 @@ class LastValues:
         """Part of `HoldObserver`."""
         key = (hold.feed, hold.symbol, hold.exchange)
         line = self._lines[key]
-        self._router.give_up(line)
+        self._router.index.give_up(line)
         if not line.kept:
             del self._lines[key]
         self._holds[(gateway, *key)] -= 1

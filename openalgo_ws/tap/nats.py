@@ -100,7 +100,7 @@ class NatsServer(Process):
             invalidate=self._invalidate,
         )
         subscriber = self._bus.subscriber(self._gateway.receive, everything=False)
-        self._gateway.router.interest = subscriber
+        self._gateway.router.index.interest = subscriber
         self._gateway.privilegedStartService()
         self._parts = [self._accounts]
         if settings.role == "feeds":

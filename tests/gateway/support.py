@@ -77,7 +77,7 @@ class Rig:
 
     def writer(self) -> Any:
         writer: Any = FakeWriter(self.clock)
-        self.router.attach(writer)
+        self.router.delivery.attach(writer)
         return writer
 
     def hold(
@@ -93,7 +93,7 @@ class Rig:
     ) -> Any:
         key = ChannelKey(mode, levels if mode is Mode.DEPTH else 0, format, "zerodha", throttle)
         channel = self.router.subscribe(writer, feed, symbol, "NSE", key)
-        self.router.flush_client(writer)
+        self.router.delivery.flush_client(writer)
         return channel
 
     def publish(

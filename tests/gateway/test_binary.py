@@ -117,14 +117,14 @@ class Frames:
 
 def attach(rig: Rig) -> Any:
     writer: Any = Frames()
-    rig.router.attach(writer)
+    rig.router.delivery.attach(writer)
     return writer
 
 
 def hold(rig: Rig, writer: Any, symbol: str, mode: Mode = Mode.LTP, scale: int = 2) -> Any:
     key = ChannelKey(mode, 5 if mode is Mode.DEPTH else 0, "binary", "zerodha", 0.0, False, scale)
     channel = rig.router.subscribe(writer, "f", symbol, "NSE", key)
-    rig.router.flush_client(writer)
+    rig.router.delivery.flush_client(writer)
     return channel
 
 
@@ -141,7 +141,7 @@ def test_clients_that_share_an_outbox_are_told_the_same_ids() -> None:
             told = hold(rig, writer, symbol).form.line.id
             assert ids.setdefault(symbol, told) == told
     settle(rig)
-    assert rig.router.outboxes() == 1
+    assert rig.router.delivery.outboxes() == 1
 
     rig.router.receive([(topic_for("f"), pack([record(1.0, "A"), record(2.0, "B")]))])
 
@@ -187,12 +187,12 @@ def test_a_slow_client_gets_the_latest_of_each() -> None:
     writer = attach(rig)
     for symbol in "AB":
         hold(rig, writer, symbol)
-    rig.router.overflowed(writer)
+    rig.router.delivery.overflowed(writer)
     for price in (1.0, 2.0, 3.0):
         rig.publish(price, "A")
         rig.publish(price, "B")
     assert writer.payloads == []
-    rig.router.drained(writer)
+    rig.router.delivery.drained(writer)
     assert [told.ltp for told in writer.records()] == [300, 300]
     assert len(writer.payloads) == 1
 

@@ -137,13 +137,13 @@ async def test_a_tick_that_overtakes_the_answer_of_a_feed_elsewhere_is_not_lost(
     await until(lambda: waiting)
     server.publish(7.5, symbol="SBIN")
     router = server.gateway.router
-    assert {line.symbol for line in router.lines()} == {"SBIN", "NOSUCH"}
+    assert {line.symbol for line in router.index.lines()} == {"SBIN", "NOSUCH"}
     waiting[0].callback(None)
 
     assert (await client.next())["status"] == "partial"
     assert (await client.next())["data"]["ltp"] == 7.5
     # Of what was refused nothing is kept.
-    assert {line.symbol for line in router.lines()} == {"SBIN"}
+    assert {line.symbol for line in router.index.lines()} == {"SBIN"}
 
 
 @pytest_twisted.ensureDeferred

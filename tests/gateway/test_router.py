@@ -179,7 +179,7 @@ def test_clients_that_hold_the_same_come_to_share_an_outbox(rig: Rig) -> None:
         for symbol in ("SBIN", "INFY"):
             rig.hold(writer, symbol)
     rig.clock.pump([0.6] * 30)
-    assert rig.router.outboxes() == 1
+    assert rig.router.delivery.outboxes() == 1
     rig.publish(1.0)
     rig.publish(2.0, "INFY")
     assert all(writer.ltps() == [1.0, 2.0] for writer in writers)
@@ -190,7 +190,7 @@ def test_clients_that_hold_the_same_come_to_share_an_outbox(rig: Rig) -> None:
     rig.publish(4.0)
     assert writers[0].ltps() == [1.0, 2.0, 3.0, 4.0]
     assert all(writer.ltps() == [1.0, 2.0, 4.0] for writer in writers[1:])
-    assert rig.router.outboxes() == 2
+    assert rig.router.delivery.outboxes() == 2
 
 
 def test_a_slow_client_leaves_the_others_alone_and_gets_the_latest(rig: Rig) -> None:
@@ -201,7 +201,7 @@ def test_a_slow_client_leaves_the_others_alone_and_gets_the_latest(rig: Rig) -> 
     rig.clock.pump([0.6] * 10)
     slow = writers[0]
     slow.paused = True
-    rig.router.overflowed(slow)
+    rig.router.delivery.overflowed(slow)
     for i in range(1, 101):
         rig.publish(float(i))
         rig.publish(float(-i), "INFY")
@@ -209,12 +209,12 @@ def test_a_slow_client_leaves_the_others_alone_and_gets_the_latest(rig: Rig) -> 
     assert all(len(writer.received) == 200 for writer in writers[1:])
 
     slow.paused = False
-    rig.router.drained(slow)
+    rig.router.delivery.drained(slow)
     assert sorted(slow.ltps()) == [-100.0, 100.0]
     rig.publish(101.0)
     assert slow.ltps()[-1] == 101.0
     rig.clock.pump([0.6] * 10)
-    assert rig.router.outboxes() == 1
+    assert rig.router.delivery.outboxes() == 1
 
 
 class TestCatchingUp:
@@ -230,7 +230,7 @@ class TestCatchingUp:
         for symbol in self.SYMBOLS:
             rig.hold(slow, symbol)
         slow.paused = True
-        rig.router.overflowed(slow)
+        rig.router.delivery.overflowed(slow)
         for symbol in self.SYMBOLS:
             rig.publish(1.0, symbol)
         slow.paused = False
@@ -250,23 +250,23 @@ class TestCatchingUp:
         return [message["data"]["ltp"] for _, message in writer.received if message["symbol"] == symbol]
 
     def test_it_is_divided_among_turns(self, rig: Rig, slow: Any) -> None:
-        rig.router.drained(slow)
+        rig.router.delivery.drained(slow)
         turns = 0
-        while rig.router.behind(slow):
+        while rig.router.delivery.behind(slow):
             assert self.turn(rig) < 0.006
             turns += 1
         assert turns > 3
         assert [self.of(slow, symbol) for symbol in self.SYMBOLS] == [[1.0]] * len(self.SYMBOLS)
 
     def test_it_ends_however_many_ticks_there_are(self, rig: Rig, slow: Any) -> None:
-        rig.router.drained(slow)
+        rig.router.delivery.drained(slow)
         value = 1.0
         for _ in range(20):
             value += 1
             for symbol in self.SYMBOLS:
                 rig.publish(value, symbol)
             self.turn(rig)
-            if not rig.router.behind(slow):
+            if not rig.router.delivery.behind(slow):
                 break
         else:
             raise AssertionError("it never catches up")
@@ -279,17 +279,17 @@ class TestCatchingUp:
 
     def test_who_fills_up_again_gets_the_rest_when_it_has_drained_again(self, rig: Rig, slow: Any) -> None:
         slow.on_write = lambda: setattr(slow, "paused", True)
-        rig.router.drained(slow)
+        rig.router.delivery.drained(slow)
         had = len(slow.received)
         assert 0 < had < 10
         for symbol in self.SYMBOLS:
             rig.publish(2.0, symbol)
         self.turn(rig)
         assert len(slow.received) == had
-        assert rig.router.kept() == len(self.SYMBOLS)
+        assert rig.router.delivery.kept() == len(self.SYMBOLS)
         slow.paused = False
-        rig.router.drained(slow)
-        while rig.router.behind(slow):
+        rig.router.delivery.drained(slow)
+        while rig.router.delivery.behind(slow):
             self.turn(rig)
         for symbol in self.SYMBOLS:
             assert self.of(slow, symbol) in ([1.0, 2.0], [2.0])
@@ -298,7 +298,7 @@ class TestCatchingUp:
         other = rig.writer()
         rig.hold(other, "S0")
         other.cost = 0.004
-        rig.router.drained(slow)
+        rig.router.delivery.drained(slow)
         assert self.of(slow, "S0") == [1.0]
         # Writing to the other one takes all the time that there is for writing.
         rig.publish(2.0, "S0")
@@ -309,8 +309,8 @@ class TestCatchingUp:
         rig.publish(3.0, "S0")
         slow.paused = False
         slow.cost = 0.0
-        rig.router.drained(slow)
-        while rig.router.behind(slow):
+        rig.router.delivery.drained(slow)
+        while rig.router.delivery.behind(slow):
             self.turn(rig)
         assert self.of(slow, "S0") == [1.0, 2.0, 3.0]
 
@@ -344,16 +344,16 @@ class TestCatchingUp:
                 self.turn(rig)
             elif event == "full":
                 slow.on_write = full
-            elif event == "overflow" and not rig.router.behind(slow):
+            elif event == "overflow" and not rig.router.delivery.behind(slow):
                 slow.paused = True
-                rig.router.overflowed(slow)
+                rig.router.delivery.overflowed(slow)
             elif event == "drain" and slow.paused:
                 slow.paused = False
-                rig.router.drained(slow)
+                rig.router.delivery.drained(slow)
         slow.on_write = None
         slow.paused = False
-        rig.router.drained(slow)
-        while rig.router.behind(slow) or self.turn(rig):
+        rig.router.delivery.drained(slow)
+        while rig.router.delivery.behind(slow) or self.turn(rig):
             self.turn(rig)
         for symbol in symbols:
             told = self.of(slow, symbol)
@@ -361,12 +361,12 @@ class TestCatchingUp:
             assert told[-1:] == ([values[symbol]] if values[symbol] else [])
 
     def test_who_is_gone_in_the_middle_is_given_no_more(self, rig: Rig, slow: Any) -> None:
-        rig.router.drained(slow)
+        rig.router.delivery.drained(slow)
         had = len(slow.received)
-        rig.router.detach(slow)
+        rig.router.delivery.detach(slow)
         rig.clock.advance(1.0)
         assert len(slow.received) == had
-        assert rig.router.outboxes() == 0
+        assert rig.router.delivery.outboxes() == 0
 
 
 def test_a_client_that_overflows_in_the_middle_of_a_flush_costs_nobody_a_tick(rig: Rig) -> None:
@@ -374,8 +374,8 @@ def test_a_client_that_overflows_in_the_middle_of_a_flush_costs_nobody_a_tick(ri
     for writer in writers:
         rig.hold(writer)
     rig.clock.pump([0.6] * 10)
-    assert rig.router.outboxes() == 1
-    writers[1].on_write = lambda: rig.router.overflowed(writers[1])
+    assert rig.router.delivery.outboxes() == 1
+    writers[1].on_write = lambda: rig.router.delivery.overflowed(writers[1])
     for i in range(3):
         rig.publish(float(i))
     for writer in (writers[0], writers[2], writers[3]):
@@ -390,9 +390,9 @@ def test_a_client_that_overflows_in_the_middle_of_many_ticks_is_owed_the_rest(ri
     for writer in several:
         rig.hold(writer)
     rig.clock.pump([0.6] * 10)
-    assert rig.router.outboxes() == 2
+    assert rig.router.delivery.outboxes() == 2
     for writer in (alone, several[1]):
-        writer.on_write = lambda writer=writer: rig.router.overflowed(writer)
+        writer.on_write = lambda writer=writer: rig.router.delivery.overflowed(writer)
     ltps = [1.0, 2.0, 3.0, 4.0]
     rig.router.receive([(topic_for("f"), pack([record(ltp) for ltp in ltps]))])
     assert [writer.ltps() for writer in (alone, *several)] == [ltps] * 4
@@ -404,12 +404,12 @@ def test_a_client_that_goes_takes_nothing_with_it(rig: Rig) -> None:
     for writer in (first, second):
         rig.hold(writer)
     rig.clock.pump([0.6] * 5)
-    rig.router.detach(first)
+    rig.router.delivery.detach(first)
     rig.publish(1.0)
     assert second.ltps() == [1.0]
-    rig.router.detach(second)
+    rig.router.delivery.detach(second)
     rig.publish(2.0)
-    assert rig.router.outboxes() == 0
+    assert rig.router.delivery.outboxes() == 0
 
 
 def test_stop_ends_every_timer(rig: Rig) -> None:
@@ -508,10 +508,10 @@ def foreign_course(events: list[tuple[Any, ...]]) -> tuple[list[Any], list[int]]
             held[rest[0]].clear()
         elif kind == "block":
             writers[rest[0]].paused = True
-            rig.router.overflowed(writers[rest[0]])
+            rig.router.delivery.overflowed(writers[rest[0]])
         else:
             writers[rest[0]].paused = False
-            rig.router.drained(writers[rest[0]])
+            rig.router.delivery.drained(writers[rest[0]])
     rig.clock.pump([0.1] * 10)
     stats, bus = rig.router.stats, rig.router.bus_stats
     counters = [stats.deliveries, stats.encoded, stats.conflated, bus.ticks, bus.malformed]
@@ -610,13 +610,13 @@ class Course:
         if index not in self.blocked:
             self.blocked.add(index)
             self.writers[index].paused = True
-            self.rig.router.overflowed(self.writers[index])
+            self.rig.router.delivery.overflowed(self.writers[index])
 
     def unblock(self, index: int) -> None:
         if index in self.blocked:
             self.blocked.discard(index)
             self.writers[index].paused = False
-            self.rig.router.drained(self.writers[index])
+            self.rig.router.delivery.drained(self.writers[index])
 
     def check(self) -> None:
         """In order, and the last value of every burst has arrived."""
@@ -664,7 +664,7 @@ def test_last_values_wait_for_the_reply_however_many_there_are(rig: Rig) -> None
     for symbol in symbols:
         rig.router.subscribe(late, "f", symbol, "NSE", key)
     assert late.received == []
-    rig.router.flush_client(late)
+    rig.router.delivery.flush_client(late)
     assert [message["symbol"] for _, message in late.received] == symbols
 
 
@@ -683,7 +683,7 @@ class TestWritingInSlices:
         if request.param == "shared":
             for _ in writers:
                 rig.clock.advance(0.6)
-            assert rig.router.outboxes() == 1
+            assert rig.router.delivery.outboxes() == 1
         for writer in writers:
             writer.cost = 0.001
         return writers
@@ -746,14 +746,14 @@ class TestWritingInSlices:
         for symbol in ("INFY", "TCS"):
             rig.router.subscribe(late, "f", symbol, "NSE", key)
         assert late.ltps() == [1.0]
-        rig.router.flush_client(late)
+        rig.router.delivery.flush_client(late)
         assert late.ltps() == [1.0, 5.0, 5.0]
         self.finish(rig)
         assert late.ltps() == [1.0, 5.0, 5.0]
 
     def test_who_is_gone_in_the_middle_is_not_written_to(self, rig: Rig, slow: list[Any]) -> None:
         self.publish(rig, 1.0)
-        rig.router.detach(slow[-1])
+        rig.router.delivery.detach(slow[-1])
         self.finish(rig)
         assert slow[-1].received == []
         assert self.had(slow) == 63
@@ -762,7 +762,7 @@ class TestWritingInSlices:
         self, rig: Rig, slow: list[Any]
     ) -> None:
         late = slow[-1]
-        late.on_write = lambda: rig.router.overflowed(late)
+        late.on_write = lambda: rig.router.delivery.overflowed(late)
         for ltp in (1.0, 2.0, 3.0):
             self.publish(rig, ltp)
         self.finish(rig)
@@ -772,7 +772,7 @@ class TestWritingInSlices:
         self.publish(rig, 5.0)
         self.finish(rig)
         assert late.ltps() == [1.0, 2.0, 3.0]
-        rig.router.drained(late)
+        rig.router.delivery.drained(late)
         assert late.ltps() == [1.0, 2.0, 3.0, 5.0]
         assert all(writer.ltps() == [1.0, 2.0, 3.0, 4.0, 5.0] for writer in slow[:-1])
 

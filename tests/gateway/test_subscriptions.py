@@ -75,7 +75,7 @@ class Room:
 
     def new_writer(self) -> Any:
         writer: Any = Writer(self.clock)
-        self.router.attach(writer)
+        self.router.delivery.attach(writer)
         return writer
 
     def ask(self, action: str, names: list[str] = NAMES, **more: Any) -> None:
@@ -117,7 +117,7 @@ class Room:
 
     def gone(self) -> None:
         self.session.lost()
-        self.router.detach(self.writer)
+        self.router.delivery.detach(self.writer)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_who_leaves_takes_no_channel_from_one_who_is_about_to_hold_it(room: Room
     room.turn()
     assert not room.replied()
     session.lost()
-    room.router.detach(leaver)
+    room.router.delivery.detach(leaver)
     room.until(room.replied)
     room.tick(7.0, "S0")
     assert room.messages()[-1]["data"]["ltp"] == 7.0
@@ -215,8 +215,8 @@ def test_whenever_the_client_goes_everything_is_given_back(room: Room, turns: in
     while room.turn():
         pass
     assert room.demand.held == []
-    assert not any(line for line in room.router.lines())
-    assert room.router.outboxes() == 0
+    assert not any(line for line in room.router.index.lines())
+    assert room.router.delivery.outboxes() == 0
 
 
 def test_a_refusal_that_comes_while_the_answer_is_on_its_way_is_told_after_it(room: Room) -> None:
@@ -289,7 +289,7 @@ def test_who_goes_in_the_middle_of_an_unsubscribe_gives_everything_back_once(roo
     while room.turn():
         pass
     assert room.demand.held == []
-    assert not any(line for line in room.router.lines())
+    assert not any(line for line in room.router.index.lines())
 
 
 def test_a_departure_is_divided(room: Room) -> None:
@@ -300,5 +300,5 @@ def test_a_departure_is_divided(room: Room) -> None:
     room.gone()
     assert room.clock.rightNow - begin < 0.006
     assert room.demand.held != []
-    assert is_divided(room.until(lambda: not any(line for line in room.router.lines())))
+    assert is_divided(room.until(lambda: not any(line for line in room.router.index.lines())))
     assert room.demand.held == []

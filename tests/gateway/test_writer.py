@@ -73,10 +73,10 @@ class Owner:
         self.stalls = 0
 
     def overflowed(self, writer: ClientWriter) -> None:
-        self._rig.router.overflowed(writer)
+        self._rig.router.delivery.overflowed(writer)
 
     def drained(self, writer: ClientWriter) -> None:
-        self._rig.router.drained(writer)
+        self._rig.router.delivery.drained(writer)
 
     def stalled(self, writer: ClientWriter) -> None:
         self.stalls += 1
@@ -90,23 +90,23 @@ def test_what_was_kept_goes_out_however_little_the_socket_takes_at_a_time(portio
     rig = Rig(Clock())
     wire, owner = Wire(100_000), Owner(rig)
     writer = ClientWriter(wire, rig.clock, owner, high_water=HIGH_WATER, patience=PATIENCE)
-    rig.router.attach(writer)
+    rig.router.delivery.attach(writer)
     for symbol in SYMBOLS:
         rig.hold(writer, symbol, Mode.DEPTH)
     price = 0
-    while not rig.router.kept():
+    while not rig.router.delivery.kept():
         price += 1
         for symbol in SYMBOLS:
             rig.publish(float(price), symbol, Mode.DEPTH)
     price += 1
     for symbol in SYMBOLS:
         rig.publish(float(price), symbol, Mode.DEPTH)
-    assert rig.router.kept() == len(SYMBOLS)
+    assert rig.router.delivery.kept() == len(SYMBOLS)
 
     # More is kept than one portion holds.
     for _ in range(10_000_000 // portion):
         wire.take(portion)
-    assert (rig.router.kept(), rig.router.behind(writer), wire.unsent) == (0, False, 0)
+    assert (rig.router.delivery.kept(), rig.router.delivery.behind(writer), wire.unsent) == (0, False, 0)
     last = {message["symbol"]: message["data"]["ltp"] for message in messages(bytes(wire.sent))}
     assert last == dict.fromkeys(SYMBOLS, price)
 

@@ -230,7 +230,7 @@ def test_the_busiest_symbols() -> None:
     writer = rig.writer()
     for number in range(40):
         rig.hold(writer, f"S{number}", feed="alice")
-    busiest = Busiest(rig.clock, rig.router.lines)
+    busiest = Busiest(rig.clock, rig.router.index.lines)
     busiest.start()
     rig.clock.advance(0)
     for number in range(40):

@@ -74,7 +74,7 @@ def test_whoever_subscribes_after_them_begins_with_the_last_value(both: Both) ->
     both.hold()
     writer = both.worker.writer()
     both.worker.hold(writer)
-    both.worker.router.flush_client(writer)
+    both.worker.router.delivery.flush_client(writer)
     both.publish(2.0)
     assert snapshots(writer) == [(1.0, True), (2.0, False)]
 
@@ -97,9 +97,9 @@ def test_a_tick_that_overtakes_the_answer_is_kept_for_who_asked(both: Both) -> N
     both.values.refused("f", "INFY", "NSE")
     writer = both.worker.writer()
     both.worker.hold(writer)
-    both.worker.router.flush_client(writer)
+    both.worker.router.delivery.flush_client(writer)
     assert snapshots(writer) == [(1.0, True)]
-    assert [line.symbol for line in both.feed.router.lines()] == ["SBIN"]
+    assert [line.symbol for line in both.feed.router.index.lines()] == ["SBIN"]
 
 
 def test_nothing_is_told_where_something_newer_is_known(both: Both) -> None:
@@ -119,7 +119,7 @@ def test_untagged_values_come_as_they_were_published(both: Both) -> None:
     both.worker.hold(poor, feed=UNTAGGED)
     both.worker.hold(rich, feed=UNTAGGED, mode=Mode.QUOTE)
     for writer in (poor, rich):
-        both.worker.router.flush_client(writer)
+        both.worker.router.delivery.flush_client(writer)
     assert snapshots(poor) == [(6.0, True)]
     assert [message["data"]["volume"] for _, message in rich.received] == [7]
 
@@ -130,12 +130,12 @@ def test_values_are_kept_while_a_worker_holds_and_a_while_longer(both: Both) -> 
     both.feed.clock.advance(1000)
     both.values.given_back("w", first)
     both.feed.clock.advance(1000)
-    assert [line.ticks for line in both.feed.router.lines()] == [1]
+    assert [line.ticks for line in both.feed.router.index.lines()] == [1]
     both.values.given_back("w", second)
     both.feed.clock.advance(299)
-    assert list(both.feed.router.lines())
+    assert list(both.feed.router.index.lines())
     both.feed.clock.advance(2)
-    assert not list(both.feed.router.lines())
+    assert not list(both.feed.router.index.lines())
     both.feed.router.stop()
 
 
@@ -150,7 +150,7 @@ def test_each_worker_is_sent_them_once(both: Both) -> None:
 def test_only_a_mirror_takes_them() -> None:
     rig = Rig()
     rig.router.receive([(LAST_VALUES, pack_messages([(topic_for("f"), pack([record(1.0)]))]))])
-    assert not list(rig.router.lines())
+    assert not list(rig.router.index.lines())
     assert [topic for topic, _ in rig.control] == [LAST_VALUES]
 
 
@@ -161,7 +161,7 @@ _pairs = st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=8)))
 def test_nonsense_is_counted_and_nothing_else(data: bytes) -> None:
     both = Both()
     both.worker.router.receive([(LAST_VALUES, data)])
-    assert not any(line.lasts() for line in both.worker.router.lines())
+    assert not any(line.lasts() for line in both.worker.router.index.lines())
     both.publish(1.0)
     both.worker.router.stop()
 

@@ -57,7 +57,7 @@ def test_a_last_value_is_no_measure() -> None:
     first.stopService()
     second = ProbeEar(worker.clock, worker.router)
     second.startService()
-    worker.router.flush()
+    worker.router.delivery.flush()
     assert second.arrivals == 0
     second.stopService()
     probe.stopService()
