@@ -86,8 +86,9 @@ class Intake:
         #: Full batches in a row.
         self._full = 0
         self._held = False
-        #: Everything while little waits, in batches; while it conflates, what is never replaced.
-        self._line: deque[list[Message]] = deque()
+        #: Everything while little waits, in batches with their bytes; while it conflates, what is never
+        #: replaced.
+        self._line: deque[tuple[list[Message], int]] = deque()
         #: Messages of it, and bytes.
         self._count = 0
         self._weight = 0
@@ -156,7 +157,7 @@ class Intake:
             if not self._is_long():
                 return
             self.conflating = True
-            messages = [message for batch in self._line for message in batch]
+            messages = [message for batch, _ in self._line for message in batch]
             self._line.clear()
             self._count = self._weight = 0
         stems, latest = self._stems, self._latest
@@ -213,9 +214,10 @@ class Intake:
         return stem
 
     def _line_up(self, messages: list[Message]) -> None:
-        self._line.append(messages)
+        weight = sum([len(payload) for _, payload in messages])
+        self._line.append((messages, weight))
         self._count += len(messages)
-        self._weight += _weight(messages)
+        self._weight += weight
 
     def _oldest(self, more: bool) -> list[Message]:
         """Take away what waits longest: a batch, or less where it is heavy; while it conflates, more."""
@@ -226,9 +228,9 @@ class Intake:
             most = max(most, (self._size if more else self._most) // 4)
         found: list[Message] = []
         weight = 0
-        while line and len(found) + len(line[0]) <= most and weight < most * _EACH:
-            messages = line.popleft()
-            weight += _weight(messages)
+        while line and len(found) + len(line[0][0]) <= most and weight < most * _EACH:
+            messages, size = line.popleft()
+            weight += size
             found += messages
         self._count -= len(found)
         self._weight -= weight
@@ -245,8 +247,3 @@ class Intake:
         if not line and not latest:
             self.conflating = False
         return found
-
-
-def _weight(messages: list[Message]) -> int:
-    """Bytes of their payloads."""
-    return sum(len(payload) for _, payload in messages)
