@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,24 @@ async def connect(
     client: Client = await endpoint.connect(factory)
     await client.opened.addTimeout(TIMEOUT, reactor)
     return client
+
+
+def until(condition: Callable[[], Any]) -> Deferred[None]:
+    """Fires when the condition holds; checked after every turn of the reactor."""
+    done: Deferred[None] = Deferred()
+
+    def check() -> None:
+        if condition():
+            done.callback(None)
+        elif not done.called:
+            reactor.callLater(0.001, check)
+
+    check()
+    return done
+
+
+def passing(seconds: float) -> Deferred[None]:
+    """Fires when so much time has gone by."""
+    done: Deferred[None] = Deferred()
+    reactor.callLater(seconds, done.callback, None)
+    return done
