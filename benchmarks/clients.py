@@ -57,7 +57,11 @@ class Refused(Exception):
 
 
 class Client:
-    """One connection. ``slow``: its buffers are those of a far client, so that they fill soon."""
+    """One connection. ``slow``: its buffers are those of a far client, so that they fill soon.
+
+    ``times`` are when it began to connect and when each answer had come (`time.monotonic`): the upgrade's,
+    then one for each request.
+    """
 
     def __init__(
         self, port: int, key: str, names: Sequence[str], mode: str, options: Any, slow: bool
@@ -68,6 +72,7 @@ class Client:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
+        self.times = [time.monotonic()]
         self._requests = self._all_requests(key, names, mode, options)
         self.socket.connect(("127.0.0.1", port))
         self.socket.sendall(_UPGRADE)
@@ -94,6 +99,7 @@ class Client:
             if b" 101 " not in answer:
                 raise Refused(answer.decode("latin-1"))
             self._upgraded, self.rest = True, rest
+            self.times.append(time.monotonic())
             return self._ask()
         frames, self.rest = split(self.rest)
         done = False
@@ -116,6 +122,7 @@ class Client:
         if kind == self._waits_for:
             if message.get("status") != "success":
                 raise Refused(str(message)[:300])
+            self.times.append(time.monotonic())
             return self._ask()
         if kind == "error":
             raise Refused(str(message)[:300])

@@ -42,9 +42,12 @@ def measure(server: Server, seconds: float) -> tuple[dict[str, Any], list[float]
         await_first(source, receiver, order, set(range(UNIVERSE)))
         calm = _repeat(ping, seconds / 2)
 
+        steps: list[list[float]] = []
+
         def come() -> None:
-            one = connect_all(server.port, server.key, [names_of(listed[-1:])], "quote", options)
-            one[0].socket.close()
+            (one,) = connect_all(server.port, server.key, [names_of(listed[-1:])], "quote", options)
+            steps.append([(later - earlier) * 1e3 for earlier, later in pairwise(one.times)])
+            one.socket.close()
 
         # Ends by itself when it is not told to.
         most = 10 * seconds + 30
@@ -70,6 +73,7 @@ def measure(server: Server, seconds: float) -> tuple[dict[str, Any], list[float]
             flood.join()
             receiver.halt()
         receipts = [at for _, _, at in receiver.samples()]
+        connects, authentications, subscribes = map(list, zip(*steps, strict=True))
     return {
         "scenario": "fairness",
         "what": f"{CLIENTS} clients flat out; others ask meanwhile",
@@ -77,7 +81,10 @@ def measure(server: Server, seconds: float) -> tuple[dict[str, Any], list[float]
         "server_busy": used / took,
         **_named("ping_without_flood", calm),
         **_named("ping", pings),
-        **_named("connect_authenticate_subscribe", newcomers),
+        **_named("connect", connects),
+        **_named("authenticate", authentications),
+        **_named("subscribe", subscribes),
+        **_named("all_three", newcomers),
         f"client_of_{MANY}_symbols_took_ms": one[2],
         f"ticks_paused_by_{MANY}_symbols_ms": pause(receipts, *one[:2]),
         f"{CROWD}_clients_at_once_took_ms": crowd[2],

@@ -33,8 +33,11 @@ FANOUT = {
     "S6b": Scenario("S1 at 1,000 ticks/s", 100, 100, 100, "quote", rate=1000),
     "S6c": Scenario("S1 at 10,000 ticks/s", 100, 100, 100, "quote", rate=10000),
     "single": Scenario("300,000 ticks/s to one subscriber of all", 1, 3000, 3000, "ltp", rate=300_000),
-    "unwanted": Scenario(
+    "unwanteda": Scenario(
         "100,000 ticks/s that nobody wants", 1, 3000, 1, "quote", rate=100_000, unwanted=True
+    ),
+    "unwantedb": Scenario(
+        "300,000 ticks/s that nobody wants", 1, 3000, 1, "quote", rate=300_000, unwanted=True
     ),
     "memory": Scenario("10,000 clients × the same 10 symbols at 20 ticks/s", 10_000, 10, 10, "ltp", rate=20),
 }
