@@ -14,6 +14,7 @@ from openalgo_ws.tick import Mode
 from tests.gateway.support import Rig
 
 
+@pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize(
     "payload",
     [
@@ -25,19 +26,22 @@ from tests.gateway.support import Rig
         b'{"ltp":true}',
         b'{"ltp":NaN}',
         b'{"ltp":1e999}',
+        b'{"ltp":-1e999}',
+        b'{"ltp":1' + b"0" * 400 + b"}",
         b'{"ltp":1}{',
         b'{"ltp":1,"x":"\xff"}',
         b'{"ltp":1,"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
     ],
 )
-def test_a_foreign_payload_without_a_finite_ltp_is_dropped(rig: Rig, payload: bytes) -> None:
+def test_a_foreign_payload_without_a_finite_ltp_is_dropped(rig: Rig, payload: bytes, mode: Mode) -> None:
+    topic = b"NSE_SBIN_" + mode.name.encode()
     writer = rig.writer()
-    rig.hold(writer, feed=UNTAGGED)
-    rig.foreign(b"NSE_SBIN_LTP", payload)
+    rig.hold(writer, mode=mode, feed=UNTAGGED)
+    rig.foreign(topic, payload)
     assert writer.received == []
     assert rig.router.bus_stats.malformed == 1
-    rig.foreign(b"NSE_SBIN_LTP", {"ltp": 2})
-    rig.foreign(b"NSE_SBIN_LTP", payload)
+    rig.foreign(topic, {"ltp": 2})
+    rig.foreign(topic, payload)
     assert writer.ltps() == [2]
     assert rig.router.bus_stats.malformed == 2
 
