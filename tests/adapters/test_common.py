@@ -1,6 +1,7 @@
 """The toolbox that the brokers share."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import isfinite
 
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openalgo_adapters._common import naming, orders, protobuf, rows, times, values
+from openalgo_adapters._common import keys, naming, orders, protobuf, rows, times, values
 from openalgo_adapters._common.values import BadValue
-from openalgo_ws.adapter import BadRow, MasterRow
+from openalgo_ws.adapter import BadRow, Change, MasterRow, Rejected
+from openalgo_ws.tick import Instrument, Mode, Wish
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -275,6 +277,68 @@ class TestOrders:
     def test_nothing_is_zero(self):
         assert (orders.quantity(None), orders.quantity(""), orders.quantity("5")) == (0, 0, 5)
         assert (orders.price(None), orders.price(""), orders.price("5.5")) == (0.0, 0.0, 5.5)
+
+
+@dataclass
+class Kept:
+    instrument: Instrument
+
+
+class TestKeys:
+    """Keys are tokens of digits."""
+
+    ONE, OTHER = Instrument("ONE", "NSE", "1"), Instrument("OTHER", "NSE", "1")
+    #: The same after another download: its lot has changed.
+    LATER = Instrument("ONE", "NSE", "1", lotsize=5)
+    KEYLESS = Instrument("X", "NSE", "x")
+    WISH = Wish(Mode.LTP)
+
+    def hold(self, *changes):
+        """What comes of changes: those that are carried out, what is held in the end, and what is refused."""
+        held, refused, done = {}, [], []
+        ours = keys.keyed(
+            [Change(*change) for change in changes],
+            lambda instrument: int(instrument.token) if instrument.token.isdigit() else None,
+            held,
+            refused,
+        )
+        for change, key, known in ours:
+            done.append((change.instrument, known))
+            if change.new is None:
+                held.pop(key, None)
+            elif known is None:
+                held[key] = Kept(change.instrument)
+        return done, held, refused
+
+    def test_what_is_held_is_known_to_the_next_change(self):
+        done, held, refused = self.hold((self.ONE, None, self.WISH), (self.LATER, self.WISH, self.WISH))
+        assert done == [(self.ONE, None), (self.LATER, Kept(self.ONE))]
+        assert held == {1: Kept(self.ONE)}
+        assert refused == []
+
+    def test_a_key_is_one_instruments(self):
+        done, held, refused = self.hold(
+            (self.ONE, None, self.WISH),
+            (self.OTHER, None, self.WISH),
+            (self.OTHER, self.WISH, None),
+        )
+        assert [instrument for instrument, _ in done] == [self.ONE]
+        assert held == {1: Kept(self.ONE)}
+        # What was refused is refused once, and gives nothing back that is another's.
+        assert refused == [Rejected("its key is taken by another instrument", (self.OTHER,))]
+
+    def test_a_key_is_free_again_when_it_is_given_back(self):
+        done, held, refused = self.hold(
+            (self.ONE, None, self.WISH), (self.ONE, self.WISH, None), (self.OTHER, None, self.WISH)
+        )
+        assert len(done) == 3
+        assert held == {1: Kept(self.OTHER)}
+        assert refused == []
+
+    def test_without_a_key_a_wish_is_refused(self):
+        done, held, refused = self.hold((self.KEYLESS, None, self.WISH), (self.KEYLESS, self.WISH, None))
+        assert (done, held) == ([], {})
+        assert refused == [Rejected("no segment or no token of this broker", (self.KEYLESS,))]
 
 
 class TestProtobuf:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_object, text
 from openalgo_adapters._noren.fields import (
     BOOK,
@@ -41,7 +41,6 @@ from openalgo_ws.adapter import (
     LoggedIn,
     LoginFailed,
     Malformed,
-    Rejected,
     Reply,
     Send,
     Verdict,
@@ -150,15 +149,8 @@ class NorenCodec(FeedCodec):
         dropped: dict[int, list[str]] = {}
         wanted: dict[int, list[str]] = {}
         left: dict[int, list[str]] = {}
-        for instrument, _, new in changes:
-            key = _key_of(instrument)
-            held = self._held.get(key) if key else None
-            if key is None:
-                self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not same_name(held.instrument, instrument):
-                if new is not None:
-                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-            elif new is None:
+        for (instrument, _, new), key, held in keyed(changes, _key_of, self._held, self._refused):
+            if new is None:
                 if held is not None:
                     del self._held[key]
                     dropped.setdefault(held.wanted, []).append(key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters._xts.events import (
     BOOK,
@@ -153,15 +153,8 @@ class XtsCodec(SocketIoCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: dict[int, list[Key]] = {}
         wanted: dict[int, list[Key]] = {}
-        for instrument, _, new in changes:
-            key = _key_of(instrument)
-            held = self._held.get(key) if key is not None else None
-            if key is None:
-                self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not same_name(held.instrument, instrument):
-                if new is not None:
-                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-            elif new is None:
+        for (instrument, _, new), key, held in keyed(changes, _key_of, self._held, self._refused):
+            if new is None:
                 if held is not None:
                     del self._held[key]
                     self._again.pop((key, held.code), None)

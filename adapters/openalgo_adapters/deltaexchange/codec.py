@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, finite
 from openalgo_adapters.deltaexchange.book import Book, level_pairs
 from openalgo_adapters.deltaexchange.orders import order_updates
@@ -131,16 +132,15 @@ class PublicCodec(FeedCodec):
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped, wanted = _Request("unsubscribe"), _Request("subscribe")
-        for instrument, _, new in changes:
-            symbol = instrument.brsymbol
-            held = self._held.get(symbol)
-            if not symbol:
-                self._refused.append(Rejected("no symbol of this broker", (instrument,)))
-                continue
-            if held is not None and held.instrument.symbol != instrument.symbol:
-                if new is not None:
-                    self._refused.append(Rejected("its symbol is taken by another instrument", (instrument,)))
-                continue
+        ours = keyed(
+            changes,
+            lambda instrument: instrument.brsymbol or None,
+            self._held,
+            self._refused,
+            keyless="no symbol of this broker",
+            taken="its symbol is taken by another instrument",
+        )
+        for (instrument, _, new), symbol, held in ours:
             before, after = _book_channel(None if held is None else held.wish), _book_channel(new)
             if before != after:
                 dropped.books += [(before, symbol)] if before else []

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_object, text
 from openalgo_adapters._noren.orders import order_update, spelled
 from openalgo_adapters.firstock.fields import BUY, FIELDS, PLACES, SELL, merge, taken_over, whole
@@ -97,15 +97,8 @@ class FirstockCodec(FeedCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: list[str] = []
         wanted: list[str] = []
-        for instrument, _, new in changes:
-            key = _key_of(instrument)
-            held = self._held.get(key) if key else None
-            if key is None:
-                self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-            elif held is not None and not same_name(held.instrument, instrument):
-                if new is not None:
-                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-            elif new is None:
+        for (instrument, _, new), key, held in keyed(changes, _key_of, self._held, self._refused):
+            if new is None:
                 if held is not None:
                     del self._held[key]
                     dropped.append(key)

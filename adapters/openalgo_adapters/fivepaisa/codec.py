@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_value
 from openalgo_adapters.fivepaisa.orders import Orders
 from openalgo_adapters.fivepaisa.token import claim
@@ -40,7 +40,6 @@ from openalgo_ws.adapter import (
     Event,
     FeedCodec,
     Malformed,
-    Rejected,
     Send,
     Verdict,
 )
@@ -100,16 +99,15 @@ class OpenFeedCodec(FeedCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: dict[str, list[Key]] = {BOOK: [], _PRICES: []}
         wanted: dict[str, list[Key]] = {BOOK: [], _PRICES: []}
-        for instrument, old, new in changes:
-            key = key_of(instrument)
-            if key is None:
-                self._refused.append(Rejected("no exchange or scrip code of this broker", (instrument,)))
-                continue
-            held = self._held.get(key)
-            if held is not None and not same_name(held.instrument, instrument):
-                if new is not None:
-                    self._refused.append(Rejected("its code is taken by another instrument", (instrument,)))
-                continue
+        ours = keyed(
+            changes,
+            key_of,
+            self._held,
+            self._refused,
+            keyless="no exchange or scrip code of this broker",
+            taken="its code is taken by another instrument",
+        )
+        for (instrument, old, new), key, held in ours:
             before = self._methods(old if held is not None else None)
             after = self._methods(new)
             if not after:

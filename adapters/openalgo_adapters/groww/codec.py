@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_adapters._nats import protocol as nats
 from openalgo_adapters._nats.nkey import BadSeed, KeyPair
@@ -97,16 +98,15 @@ class GrowwCodec(FeedCodec):
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
         sends: list[Send] = []
-        for instrument, _, new in changes:
-            ending = _ending(instrument)
-            if ending is None:
-                self._refused.append(Rejected("the broker does not stream this instrument", (instrument,)))
-                continue
-            held = self._held.get(ending)
-            if held is not None and held.instrument != instrument:
-                if new is not None:
-                    self._refused.append(Rejected("its subject is another instrument's", (instrument,)))
-                continue
+        ours = keyed(
+            changes,
+            _ending,
+            self._held,
+            self._refused,
+            keyless="the broker does not stream this instrument",
+            taken="its subject is another instrument's",
+        )
+        for (instrument, _, new), ending, held in ours:
             if new is None:
                 if held is not None:
                     sends += self._drop(ending, held)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters._mqtt.packets import (
     PINGREQ,
@@ -215,10 +216,16 @@ class MarketBridge(Bridge):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: list[str] = []
         wanted: list[tuple[str, Instrument]] = []
-        for change in changes:
-            key = self._key(change.instrument)
-            if key is None:
-                continue
+        # Shares and indices have one segment: if they shared an id too, nothing could tell them apart.
+        ours = keyed(
+            changes,
+            key_of,
+            self._records,
+            self._refused,
+            keyless="the broker does not stream this instrument",
+            taken="the token is no key of its own",
+        )
+        for change, key, _ in ours:
             self._hold(key, change)
             before = topics_of(change.instrument, key, change.old)
             after = topics_of(change.instrument, key, change.new)
@@ -232,18 +239,6 @@ class MarketBridge(Bridge):
             topics, instruments = zip(*wanted[start : start + _PER_PACKET], strict=True)
             sends.append(self._subscribe(topics, instruments))
         return sends
-
-    def _key(self, instrument: Instrument) -> str | None:
-        key = key_of(instrument)
-        if key is None:
-            self._refused.append(Rejected("the broker does not stream this instrument", (instrument,)))
-            return None
-        known = self._records.get(key)
-        # Shares and indices have one segment: if they shared an id too, nothing could tell them apart.
-        if known is not None and known.instrument != instrument:
-            self._refused.append(Rejected("the token is no key of its own", (instrument,)))
-            return None
-        return key
 
     def _hold(self, key: str, change: Change) -> None:
         if change.new is None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters.indmoney.wire import Message, as_count, as_price, as_time, unwrap
 from openalgo_ws.adapter import (
@@ -101,19 +102,10 @@ class PriceCodec(FeedCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         gained: dict[tuple[str, str], list[str]] = {}
         dropped: dict[tuple[str, str], list[str]] = {}
-        for instrument, old, new in changes:
-            prefix = PREFIXES.get(instrument.exchange)
-            if prefix is None:
-                if new is not None:
-                    self._refused.append(Rejected("no exchange of this broker", (instrument,)))
-                continue
-            key = f"{prefix}:{instrument.token}"
+        ours = keyed(changes, _key_of, self._held, self._refused, keyless="no exchange of this broker")
+        for (instrument, old, new), key, _ in ours:
+            prefix = PREFIXES[instrument.exchange]
             before, after = _mode(old), _mode(new)
-            held = self._held.get(key)
-            if held is not None and held.instrument.symbol != instrument.symbol:
-                if new is not None:
-                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-                continue
             if before == after:
                 continue
             if after is not None:
@@ -183,6 +175,11 @@ class PriceCodec(FeedCodec):
         if len(same) > 1:
             raise BadValue("an id that two subscribed segments have")
         return same[0]
+
+
+def _key_of(instrument: Instrument) -> str | None:
+    prefix = PREFIXES.get(instrument.exchange)
+    return None if prefix is None else f"{prefix}:{instrument.token}"
 
 
 def _mode(wish: Wish | None) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from google.protobuf.message import DecodeError
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters.nubra import feed_pb2
 from openalgo_adapters.nubra.envelope import milliseconds, opened_envelope
@@ -117,16 +118,15 @@ class MarketCodec(FeedCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped = _Request(f"batch_unsubscribe {self._token}")
         wanted = _Request(f"batch_subscribe {self._token}")
-        for instrument, _, new in changes:
-            key = _key_of(instrument)
-            if key is None:
-                self._refused.append(Rejected("no name or no ref_id of this broker", (instrument,)))
-                continue
-            held = self._held.get(key)
-            if held is not None and held.instrument.symbol != instrument.symbol:
-                if new is not None:
-                    self._refused.append(Rejected("its name is taken by another instrument", (instrument,)))
-                continue
+        ours = keyed(
+            changes,
+            _key_of,
+            self._held,
+            self._refused,
+            keyless="no name or no ref_id of this broker",
+            taken="its name is taken by another instrument",
+        )
+        for (instrument, _, new), key, held in ours:
             before = _channels(instrument, None if held is None else held.wish)
             after = _channels(instrument, new)
             dropped.add(instrument, [channel for channel in before if channel not in after])

@@ -24,6 +24,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_object, json_value
 from openalgo_adapters.pocketful.orders import order_update
 from openalgo_ws.adapter import (
@@ -134,10 +135,16 @@ class FeedSocket(PocketfulSocket):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: dict[str, list[list[int]]] = {}
         wanted: dict[str, list[list[int]]] = {}
-        for instrument, old, new in changes:
-            key = self._key(instrument)
-            if key is None:
-                continue
+        # Shares and indices have one code: if they shared a token too, packets couldn't be told apart.
+        ours = keyed(
+            changes,
+            _key_of,
+            self._held,
+            self._refused,
+            keyless="the broker does not stream this instrument",
+            taken="the token is no key of its own",
+        )
+        for (instrument, old, new), key, _ in ours:
             if new is None:
                 self._held.pop(key, None)
             else:
@@ -156,21 +163,6 @@ class FeedSocket(PocketfulSocket):
             for stream in _ALL_STREAMS
             if stream in table
         ]
-
-    def _key(self, instrument: Instrument) -> tuple[int, int] | None:
-        """The exchange's code and the token; None, and a refusal, if it has none of its own."""
-        code = _EXCHANGE_CODES.get(instrument.exchange)
-        token = instrument.token
-        if code is None or not (token.isascii() and token.isdigit() and len(token) <= 10):
-            self._refused.append(Rejected("the broker does not stream this instrument", (instrument,)))
-            return None
-        key = (code, int(token))
-        known = self._held.get(key)
-        # Shares and indices have one code: if they shared a token too, packets couldn't be told apart.
-        if key[1] >= 1 << 32 or (known is not None and known.instrument != instrument):
-            self._refused.append(Rejected("the token is no key of its own", (instrument,)))
-            return None
-        return key
 
 
 class OrderSocket(PocketfulSocket):
@@ -274,3 +266,12 @@ _PACKETS: dict[int, tuple[_Unpack, int, _Make]] = {
     2: (_COMPACT.unpack_from, _COMPACT.size, _compact),
     4: (_SNAPQUOTE.unpack_from, _SNAPQUOTE.size, _snapquote),
 }
+
+
+def _key_of(instrument: Instrument) -> tuple[int, int] | None:
+    """The exchange's code and the token."""
+    code = _EXCHANGE_CODES.get(instrument.exchange)
+    token = instrument.token
+    if code is None or not (token.isascii() and token.isdigit() and len(token) <= 10):
+        return None
+    return (code, int(token)) if int(token) < 1 << 32 else None

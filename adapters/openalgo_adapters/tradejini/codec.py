@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters.tradejini.orders import OrderReader
 from openalgo_adapters.tradejini.wire import SEGMENT_OF, FieldReader, packets, scale_of
@@ -27,7 +27,6 @@ from openalgo_ws.adapter import (
     HttpResponse,
     LoginFailed,
     Malformed,
-    Rejected,
     Send,
     Verdict,
 )
@@ -113,16 +112,7 @@ class MarketCodec(FeedCodec):
 
     def change(self, changes: Sequence[Change]) -> list[Send]:
         touchlines, books = list(self._touchlines), list(self._books)
-        for instrument, _, new in changes:
-            key = _key_of(instrument)
-            held = self._held.get(key) if key is not None else None
-            if key is None:
-                self._refused.append(Rejected("no segment or no token of this broker", (instrument,)))
-                continue
-            if held is not None and not same_name(held.instrument, instrument):
-                if new is not None:
-                    self._refused.append(Rejected("its key is taken by another instrument", (instrument,)))
-                continue
+        for (instrument, _, new), key, held in keyed(changes, _key_of, self._held, self._refused):
             name = f"{key[1]}_{_segment(instrument)}"
             if new is None:
                 self._held.pop(key, None)
