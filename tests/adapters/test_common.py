@@ -117,6 +117,12 @@ class TestValues:
             values.json_object(data)
 
 
+class TestTotals:
+    def test_a_double_is_a_whole_number_or_nothing(self):
+        assert [values.total(amount) for amount in (5.0, -1.5, 0.0)] == [5, -1, 0]
+        assert [values.total(float(amount)) for amount in ("nan", "inf", "-inf")] == [None] * 3
+
+
 class TestTimes:
     def test_indian_time(self):
         assert times.ist_ms("2021-07-05 10:41:27") == 1625461887000
@@ -163,6 +169,13 @@ class TestTimes:
     def test_what_is_no_date(self, text):
         with pytest.raises(BadValue):
             times.parse_date(text)
+
+    @pytest.mark.parametrize("moment", [1_772_425_800, 1_772_425_800_000, 1_772_425_800_000_999])
+    def test_the_unit_is_told_by_the_size(self, moment):
+        assert times.epoch_ms(moment) == times.epoch_ms(1_772_425_800_000_000_999) == 1_772_425_800_000
+
+    def test_no_moment_is_none(self):
+        assert (times.epoch_ms(0), times.epoch_ms(-5)) == (None, None)
 
 
 class TestNaming:

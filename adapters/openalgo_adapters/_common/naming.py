@@ -18,6 +18,7 @@ __all__ = [
     "same_name",
     "squeeze",
     "strike_text",
+    "unspaced",
 ]
 
 
@@ -52,6 +53,11 @@ def same_name(one: Instrument, other: Instrument) -> bool:
 def squeeze(name: str) -> str:
     """Capitals, without blanks and hyphens: the usual form before a look-up of an index."""
     return name.upper().replace(" ", "").replace("-", "")
+
+
+def unspaced(name: str) -> str:
+    """Capitals, without white space of any kind: the other usual form."""
+    return "".join(name.upper().split())
 
 
 class IndexNames:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from openalgo_adapters._common.values import BadValue
 
-__all__ = ["IST", "MONTHS", "ist_ms", "parse_date"]
+__all__ = ["IST", "MONTHS", "epoch_ms", "ist_ms", "parse_date"]
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
@@ -21,6 +21,20 @@ _DATE = re.compile(
     r"(?:[T ].*)?"
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+#: The sizes that tell seconds, milliseconds and microseconds from what is finer.
+_UNITS = ((10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1000))
+
+
+def epoch_ms(moment: int) -> int | None:
+    """Epoch milliseconds of a time since the epoch in seconds or anything finer; None for none."""
+    if moment <= 0:
+        return None
+    for limit, factor, divisor in _UNITS:
+        if moment < limit:
+            return moment * factor // divisor
+    return moment // 1_000_000
 
 
 def ist_ms(text: str, layout: str = "%Y-%m-%d %H:%M:%S") -> int:

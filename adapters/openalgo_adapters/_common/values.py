@@ -23,6 +23,7 @@ __all__ = [
     "maybe_number",
     "number",
     "text",
+    "total",
     "whole_part",
 ]
 
@@ -67,6 +68,14 @@ def whole_part(value: object, separator: str = "") -> int | None:
         return int(result)
     # A zero may have an exponent that is beyond Decimal.
     return int(Decimal(value.strip().replace(separator, ""))) if abs(result) >= 1.0 else 0
+
+
+def total(amount: float) -> int | None:
+    """A total that comes as a double, as a whole number; None for NaN and infinity: there is none."""
+    try:
+        return int(amount)
+    except (ValueError, OverflowError):
+        return None
 
 
 def number(value: object) -> float:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from google.protobuf.message import DecodeError
 
+from openalgo_adapters._common.times import epoch_ms
 from openalgo_adapters._common.values import BadValue, json_value
 from openalgo_adapters._hdfc.feed_pb2 import Book, Index, Packet, PacketList, Quote
 from openalgo_adapters._hdfc.orders import order_update
@@ -57,10 +58,6 @@ _PREFIX = {
     "NSE_INDEX": "NSE_INDEX_",
     "BSE_INDEX": "BSE_INDEX_",
 }
-
-#: The sizes that tell seconds, milliseconds and microseconds from what is finer.
-#: (single source: the unit of the last trade time is not documented.)
-_UNITS = ((10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1000))
 
 _NOT_A_PRICE = Malformed("a price that is no number")
 
@@ -255,8 +252,9 @@ def _full(held: _Held, quote: Quote, stamp: int) -> Tick | Malformed:
         held.oi,
         held.upper,
         held.lower,
-        _milliseconds(quote.last_trade_time),
-        _milliseconds(stamp),
+        # (single source: the unit of the last trade time is not documented.)
+        epoch_ms(quote.last_trade_time),
+        epoch_ms(stamp),
         book,
     )
     tick.kind = _kind(tick)
@@ -281,7 +279,7 @@ def _part(held: _Held, kind: Kind, packet: Packet) -> Tick | Malformed | None:
         return None
     tick = copy(held.tick)
     tick.oi, tick.upper_circuit, tick.lower_circuit = held.oi, held.upper, held.lower
-    tick.exchange_timestamp = _milliseconds(packet.packet_timestamp) or tick.exchange_timestamp
+    tick.exchange_timestamp = epoch_ms(packet.packet_timestamp) or tick.exchange_timestamp
     tick.kind = _kind(tick)
     held.tick = tick
     return tick
@@ -303,7 +301,7 @@ def _index(held: _Held, index: Index, stamp: int) -> Tick | Malformed:
         tick.low = round(low, 2)
     if close:
         tick.close = round(close, 2)
-    tick.exchange_timestamp = _milliseconds(index.packet_timestamp or stamp) or tick.exchange_timestamp
+    tick.exchange_timestamp = epoch_ms(index.packet_timestamp or stamp) or tick.exchange_timestamp
     tick.kind = _kind(tick)
     held.tick = tick
     return tick
@@ -353,12 +351,3 @@ _QUOTE_FIELDS = (
     "upper_circuit",
     "lower_circuit",
 )
-
-
-def _milliseconds(moment: int) -> int | None:
-    if moment <= 0:
-        return None
-    for limit, factor, divisor in _UNITS:
-        if moment < limit:
-            return moment * factor // divisor
-    return moment // 1_000_000

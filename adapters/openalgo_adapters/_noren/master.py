@@ -28,6 +28,7 @@ __all__ = [
     "BSE_INDICES",
     "cash_symbol",
     "classic_files",
+    "contract",
     "derivative",
     "expiry_of",
     "parse_classic",
@@ -97,6 +98,40 @@ def derivative(
         lotsize=lotsize,
         instrumenttype=right,
         tick_size=tick_size,
+    )
+
+
+def contract(
+    row: Row,
+    segment: str,
+    brsymbol: str,
+    *,
+    option: str = "OptionType",
+    strike: str = "StrikePrice",
+    lot: str = "LotSize",
+    tick_size: float | None = None,
+) -> MasterRow | None:
+    """A future or an option, given the columns whose names differ; None for a placeholder.
+
+    Without a ``tick_size`` the row tells it.
+    """
+    expiry = expiry_of(row, "Expiry")
+    if expiry is None:
+        return None
+    name = row.text("Symbol")
+    if not name:
+        raise BadValue("Symbol: empty")
+    right = right_of(row.text("Instrument"), row.text(option))
+    return derivative(
+        name=name,
+        brsymbol=brsymbol,
+        exchange=segment,
+        token=token_of(row),
+        expiry=expiry,
+        right=right,
+        strike=-1.0 if right == "FUT" else row.number(strike),
+        lotsize=row.integer(lot),
+        tick_size=row.number("TickSize", 0.0) if tick_size is None else tick_size,
     )
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
-from openalgo_adapters._common.values import BadValue, json_object, text
+from openalgo_adapters._common.values import BadValue, json_object, text, total
 from openalgo_ws.adapter import (
     Alive,
     Cause,
@@ -251,7 +251,7 @@ def _quote(instrument: Instrument, v: Sequence[Any], d: float) -> Tick:
     stamp, ltp, last, average, volume, buy, sell, open_, high, low, close = v
     return Tick(
         instrument, Mode.QUOTE, ltp / d, open_ / d, high / d, low / d, close / d,
-        volume, last, average / d, _whole(buy), _whole(sell), None, None, None, None,
+        volume, last, average / d, total(buy), total(sell), None, None, None, None,
         stamp if stamp > 0 else None,
     )
 
@@ -270,7 +270,7 @@ def _snap(instrument: Instrument, v: Sequence[Any], d: float) -> Tick:
         bids, asks = _by_flag([*bids, *asks], flags)
     return Tick(
         instrument, Mode.DEPTH, ltp / d, open_ / d, high / d, low / d, close / d,
-        volume, last, average / d, _whole(buy), _whole(sell), oi, upper / d, lower / d,
+        volume, last, average / d, total(buy), total(sell), oi, upper / d, lower / d,
         _milliseconds(ltt), stamp if stamp > 0 else None, Depth(bids, asks),
     )
 
@@ -302,14 +302,6 @@ def _by_flag(rows: Sequence[Level], flags: Sequence[int]) -> tuple[list[Level], 
             asks.remove(row)
             bids.append(row)
     return bids, asks
-
-
-def _whole(total: float) -> int | None:
-    try:
-        return int(total)
-    except (ValueError, OverflowError):
-        # NaN or infinite: there is no total.
-        return None
 
 
 def _milliseconds(moment: int) -> int | None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
+from openalgo_adapters._common.naming import same_name
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_adapters.arrow.wire import PONG, dial, refusal
 from openalgo_ws.adapter import (
@@ -113,7 +114,7 @@ class MarketCodec(FeedCodec):
             return None
         number = int(token)
         # No exchange travels, so of two instruments with one number the packets can't be told apart.
-        if self._held.get(number, instrument) != instrument:
+        if not same_name(self._held.get(number, instrument), instrument):
             self._refused.append(Rejected("another instrument with this token is subscribed", (instrument,)))
             return None
         return number

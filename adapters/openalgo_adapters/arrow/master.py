@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv, read_objects
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
@@ -36,12 +36,8 @@ _INDEX_LIST = "index-list.json"
 _LISTED = "INDEX"
 
 
-def _squeeze(name: str) -> str:
-    return "".join(name.upper().split())
-
-
-_INDICES = IndexNames.load("openalgo_adapters.arrow", key=_squeeze, otherwise=_squeeze)
-_BSE_INDICES = IndexNames.load("openalgo_adapters.arrow", key=_squeeze, otherwise=lambda name: "")
+_INDICES = IndexNames.load("openalgo_adapters.arrow", key=unspaced, otherwise=unspaced)
+_BSE_INDICES = IndexNames.load("openalgo_adapters.arrow", key=unspaced, otherwise=lambda name: "")
 
 
 def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from openalgo_adapters._common.naming import IndexNames, squeeze
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.values import BadValue
-from openalgo_adapters._noren.master import cash_symbol, derivative, expiry_of, plain, right_of, token_of
+from openalgo_adapters._noren.master import cash_symbol, contract, plain, token_of
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
@@ -56,24 +56,7 @@ def _parse(row: Row) -> MasterRow | None:
         )
     if segment not in ("NFO", "BFO"):
         raise BadValue("Exchange: none of ours")
-    expiry = expiry_of(row, "Expiry")
-    if expiry is None:
-        return None
-    name = row.text("Symbol")
-    if not name:
-        raise BadValue("Symbol: empty")
-    right = right_of(row.text("Instrument"), row.text("OptionType"))
-    return derivative(
-        name=name,
-        brsymbol=brsymbol,
-        exchange=segment,
-        token=token_of(row),
-        expiry=expiry,
-        right=right,
-        strike=-1.0 if right == "FUT" else row.number("StrikePrice"),
-        lotsize=row.integer("LotSize"),
-        tick_size=row.number("TickSize", 0.0),
-    )
+    return contract(row, segment, brsymbol)
 
 
 def _index_symbol(exchange: str, brsymbol: str, company: str) -> str:

@@ -8,21 +8,13 @@ from datetime import date
 from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, squeeze
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.values import BadValue
+from openalgo_adapters.fivepaisa.wire import EXCHANGES
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
 
 #: Series whose rows are taken. (single source: the peer thereby leaves out most of BSE's.)
 _SERIES = frozenset({"EQ", "BE", "XX", "  "})
-_EXCHANGE = {
-    ("N", "C"): "NSE",
-    ("B", "C"): "BSE",
-    ("N", "D"): "NFO",
-    ("B", "D"): "BFO",
-    ("N", "U"): "CDS",
-    ("B", "U"): "BCD",
-    ("M", "D"): "MCX",
-}
 _CASH = "C"
 _INDEX_EXCHANGE = {"NSE": "NSE_INDEX", "BSE": "BSE_INDEX"}
 #: Codes of cash rows above this are indices.
@@ -53,7 +45,7 @@ def parse_master(file: str, data: bytes) -> Iterator[MasterRow | BadRow]:
 
 def _parse(row: Row) -> MasterRow | None:
     segment = (row.text("Exch"), row.text("ExchType"))
-    exchange = _EXCHANGE.get(segment)
+    exchange = EXCHANGES.get(segment)
     if exchange is None or row.get("Series") not in _SERIES:
         return None
     code, root, brsymbol = row.integer("ScripCode"), row.text("SymbolRoot"), row.text("Name").upper()

@@ -7,19 +7,11 @@ from typing import Any
 
 from openalgo_adapters._common.orders import order_status, price, quantity
 from openalgo_adapters._common.values import BadValue, text
+from openalgo_adapters.fivepaisa.wire import EXCHANGES
 from openalgo_ws.adapter import Order, OrderUpdate
 
 __all__ = ["Orders"]
 
-_EXCHANGE = {
-    ("N", "C"): "NSE",
-    ("B", "C"): "BSE",
-    ("N", "D"): "NFO",
-    ("B", "D"): "BFO",
-    ("N", "U"): "CDS",
-    ("B", "U"): "BCD",
-    ("M", "D"): "MCX",
-}
 _ACTION = {"B": "BUY", "S": "SELL"}
 #: Everything else is open: there is no word for a stop order that waits for its trigger.
 _STATUS = {
@@ -58,7 +50,7 @@ class Orders:
             Order(
                 orderid=self._id(order),
                 symbol=text(order.get("Symbol")),
-                exchange=_EXCHANGE.get((text(order.get("Exch")), exchange_type), ""),
+                exchange=EXCHANGES.get((text(order.get("Exch")), exchange_type), ""),
                 action=_ACTION.get(action, action),
                 quantity=quantity(whole),
                 price=price(asked),

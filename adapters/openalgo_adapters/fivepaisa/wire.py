@@ -9,9 +9,9 @@ import msgspec
 from msgspec import UNSET, field
 
 from openalgo_adapters._common.values import BadValue, integer, maybe_integer, maybe_number, number
-from openalgo_ws.tick import Depth, Instrument, Level, Mode, Tick
+from openalgo_ws.tick import INDEX_EXCHANGES, Depth, Instrument, Level, Mode, Tick
 
-__all__ = ["Element", "Held", "Key", "book", "code_of", "decode", "interest", "key_of", "quote"]
+__all__ = ["EXCHANGES", "Element", "Held", "Key", "book", "code_of", "decode", "interest", "key_of", "quote"]
 
 #: Exch and ExchType by OpenAlgo exchange.
 _SEGMENTS = {
@@ -26,6 +26,8 @@ _SEGMENTS = {
     "BCD": ("B", "U"),
     "MCX": ("M", "D"),
 }
+#: The other way; what is traded on an exchange has no code of its own for indices.
+EXCHANGES = {code: exchange for exchange, code in _SEGMENTS.items() if exchange not in INDEX_EXCHANGES}
 _CURRENCY = "U"
 _CODE_DIGITS = 12
 

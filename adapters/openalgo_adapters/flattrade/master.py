@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from openalgo_adapters._common.naming import IndexNames, squeeze
 from openalgo_adapters._common.rows import Row, read_csv
-from openalgo_adapters._common.values import BadValue
-from openalgo_adapters._noren.master import cash_symbol, derivative, expiry_of, plain, right_of, token_of
+from openalgo_adapters._noren.master import cash_symbol, contract, plain, token_of
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
 
 __all__ = ["master_files", "parse_master"]
@@ -60,21 +59,7 @@ def _parse(segment: str, row: Row) -> MasterRow | None:
             lotsize=row.integer("Lotsize", 1),
             tick_size=_TICK,
         )
-    expiry = expiry_of(row, "Expiry")
-    if expiry is None:
-        return None
-    name = row.text("Symbol")
-    if not name:
-        raise BadValue("Symbol: empty")
-    right = right_of(row.text("Instrument"), row.text("Optiontype"))
-    return derivative(
-        name=name,
-        brsymbol=brsymbol,
-        exchange=segment,
-        token=token_of(row),
-        expiry=expiry,
-        right=right,
-        strike=-1.0 if right == "FUT" else row.number("Strike"),
-        lotsize=row.integer("Lotsize"),
-        tick_size=_CDS_TICK if segment == "CDS" else _TICK,
+    tick_size = _CDS_TICK if segment == "CDS" else _TICK
+    return contract(
+        row, segment, brsymbol, option="Optiontype", strike="Strike", lot="Lotsize", tick_size=tick_size
     )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 
+from openalgo_adapters._common.times import epoch_ms
 from openalgo_adapters.fyers.login import authorisation
 from openalgo_adapters.fyers.tbt_pb2 import MarketFeed, MarketLevel, SocketMessage
 from openalgo_ws.adapter import (
@@ -31,10 +32,6 @@ __all__ = ["LEVELS", "TbtCodec"]
 LEVELS = 50
 _CHANNEL = "1"
 _URL = "wss://rtsocket-api.fyers.in/versova"
-
-#: The sizes that tell seconds, milliseconds and microseconds from what is finer.
-#: (conflict: "unix epoch" in the documents, seconds in a third party's client.)
-_UNITS = ((10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1000))
 
 
 class _Side:
@@ -96,7 +93,8 @@ class _Held:
             Mode.DEPTH,
             total_buy_quantity=self.buy,
             total_sell_quantity=self.sell,
-            exchange_timestamp=_milliseconds(feed.feed_time.value),
+            # (conflict: "unix epoch" in the documents, seconds in a third party's client.)
+            exchange_timestamp=epoch_ms(feed.feed_time.value),
             depth=Depth(self.bids.levels(), self.asks.levels()),
         )
 
@@ -178,10 +176,3 @@ class TbtCodec(FeedCodec):
 def _request(way: int, tickers: list[str]) -> str:
     data = {"subs": way, "symbols": tickers, "mode": "depth", "channel": _CHANNEL}
     return json.dumps({"type": 1, "data": data})
-
-
-def _milliseconds(moment: int) -> int | None:
-    for limit, factor, divisor in _UNITS:
-        if moment < limit:
-            return moment * factor // divisor or None
-    return moment // 1_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
@@ -37,11 +37,7 @@ _INDEX_TOKENS = {"NSE": range(26_000, 27_000), "BSE": range(1_000)}
 _NO_LOT = 100_000_000
 
 
-def _squeeze(name: str) -> str:
-    return "".join(name.upper().split())
-
-
-_INDICES = IndexNames.load("openalgo_adapters.hdfcsecurities", key=_squeeze, otherwise=_squeeze)
+_INDICES = IndexNames.load("openalgo_adapters.hdfcsecurities", key=unspaced, otherwise=unspaced)
 
 
 def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:

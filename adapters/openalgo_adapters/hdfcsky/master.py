@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.times import MONTHS
 from openalgo_adapters._common.values import BadValue
@@ -32,11 +32,7 @@ _UNDERLYING = (
 )
 
 
-def _squeeze(name: str) -> str:
-    return "".join(name.upper().split())
-
-
-_INDICES = IndexNames.load("openalgo_adapters.hdfcsky", key=_squeeze, otherwise=_squeeze)
+_INDICES = IndexNames.load("openalgo_adapters.hdfcsky", key=unspaced, otherwise=unspaced)
 
 
 def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
@@ -29,11 +29,7 @@ _FILES = (*_SHARES, *_CONTRACTS, _INDEX_FILE)
 _TICK = 0.01
 
 
-def _squeeze(name: str) -> str:
-    return "".join(name.upper().split())
-
-
-_INDICES = IndexNames.load("openalgo_adapters.iiflcapital", key=_squeeze, otherwise=_squeeze)
+_INDICES = IndexNames.load("openalgo_adapters.iiflcapital", key=unspaced, otherwise=unspaced)
 
 
 def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:

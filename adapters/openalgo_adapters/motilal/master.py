@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.times import parse_date
 from openalgo_adapters._common.values import BadValue
@@ -28,16 +28,12 @@ _TICK = 0.05
 _UNDERLYING = {"BSX": "SENSEX", "BKX": "BANKEX", "SX50": "SENSEX50"}
 
 
-def _joined(name: str) -> str:
-    return "".join(name.upper().split())
-
-
 def _spaced(name: str) -> str:
     return " ".join(name.upper().split())
 
 
-_NSE_NAMES = IndexNames.load("openalgo_adapters.motilal", key=_joined, otherwise=_joined)
-_BSE_NAMES = IndexNames.load("openalgo_adapters.motilal", key=_spaced, otherwise=_joined)
+_NSE_NAMES = IndexNames.load("openalgo_adapters.motilal", key=unspaced, otherwise=unspaced)
+_BSE_NAMES = IndexNames.load("openalgo_adapters.motilal", key=_spaced, otherwise=unspaced)
 
 
 def master_files(credentials: Mapping[str, str]) -> dict[str, HttpRequest]:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Any
 
-from openalgo_adapters._common.values import BadValue, json_object
+from openalgo_adapters._common.values import BadValue, json_object, total
 from openalgo_adapters.mstock.orders import order_update
 from openalgo_ws.adapter import (
     Alive,
@@ -244,7 +244,7 @@ def _quote(instrument: Instrument, v: Sequence[Any]) -> Tick:
     stamp, ltp, last, average, volume, buy, sell, open_, high, low, close = v
     return Tick(
         instrument, Mode.QUOTE, ltp / 100, open_ / 100, high / 100, low / 100, close / 100,
-        volume, last, average / 100, _whole(buy), _whole(sell), None, None, None, None,
+        volume, last, average / 100, total(buy), total(sell), None, None, None, None,
         _milliseconds(stamp),
     )
 
@@ -254,7 +254,7 @@ def _snap(instrument: Instrument, v: Sequence[Any]) -> Tick:
     upper, lower = v[43:]
     return Tick(
         instrument, Mode.DEPTH, ltp / 100, open_ / 100, high / 100, low / 100, close / 100,
-        volume, last, average / 100, _whole(buy), _whole(sell), oi,
+        volume, last, average / 100, total(buy), total(sell), oi,
         upper / 100 if upper else None, lower / 100 if lower else None,
         _milliseconds(ltt), _milliseconds(stamp), Depth(_levels(v[13:28]), _levels(v[28:43])),
     )
@@ -268,14 +268,6 @@ def _levels(rows: Sequence[int]) -> list[Level]:
         for quantity, price, orders in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
         if quantity and price
     ]
-
-
-def _whole(total: float) -> int | None:
-    try:
-        return int(total)
-    except (ValueError, OverflowError):
-        # NaN or infinite: there is no total.
-        return None
 
 
 def _milliseconds(moment: int) -> int | None:

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from google.protobuf.message import DecodeError
 
 from openalgo_adapters._common.keys import keyed
+from openalgo_adapters._common.times import epoch_ms
 from openalgo_adapters._common.values import BadValue
 from openalgo_adapters.nubra import feed_pb2
-from openalgo_adapters.nubra.envelope import milliseconds, opened_envelope
+from openalgo_adapters.nubra.envelope import opened_envelope
 from openalgo_adapters.nubra.names import plain_name, ref_of, word_of
 from openalgo_adapters.nubra.orders import ORDER_MESSAGE, order_update
 from openalgo_ws.adapter import (
@@ -77,7 +78,7 @@ class _Held:
             self.priced = True
 
     def tick(self, moment: int, batch: int) -> Tick:
-        stamp = milliseconds(moment) or milliseconds(batch)
+        stamp = epoch_ms(moment) or epoch_ms(batch)
         if stamp is not None:
             self.memory[_STAMP] = stamp
         fields = list(self.memory)

@@ -1,4 +1,4 @@
-"""The two envelopes of every binary message, and its times."""
+"""The two envelopes of every binary message."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from google.protobuf.message import DecodeError
 
 from openalgo_adapters._common.values import BadValue
 
-__all__ = ["milliseconds", "opened_envelope"]
-
-#: The sizes that tell seconds, milliseconds and microseconds from nanoseconds.
-_UNITS = ((10**11, 1000, 1), (10**14, 1, 1), (10**17, 1, 1000))
+__all__ = ["opened_envelope"]
 
 
 def opened_envelope(data: bytes) -> tuple[str, bytes]:
@@ -20,13 +17,3 @@ def opened_envelope(data: bytes) -> tuple[str, bytes]:
     except DecodeError:
         raise BadValue("no protobuf of this protocol") from None
     return inner.type_url.rpartition("/")[2].rpartition(".")[2], inner.value
-
-
-def milliseconds(moment: int) -> int | None:
-    """Epoch milliseconds of a time in any unit; None for none."""
-    if moment <= 0:
-        return None
-    for limit, factor, divisor in _UNITS:
-        if moment < limit:
-            return moment * factor // divisor
-    return moment // 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.values import BadValue
 from openalgo_ws.adapter import BadRow, HttpRequest, MasterRow
@@ -49,7 +49,7 @@ def _parse(row: Row) -> MasterRow | None:
         exchange, instrumenttype = brexchange, "EQ"
     elif kind == "I":
         exchange, instrumenttype = f"{brexchange}_INDEX", "INDEX"
-        brsymbol = "".join(name.upper().split())
+        brsymbol = unspaced(name)
         # (single source: NIFTY and BANKNIFTY, which come as "NIFTY" or as "Nifty 50".)
         symbol = _INDICES.symbol(exchange, brsymbol)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from urllib.parse import quote
 
-from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol
+from openalgo_adapters._common.naming import IndexNames, expiry_text, future_symbol, option_symbol, unspaced
 from openalgo_adapters._common.rows import Row, read_csv
 from openalgo_adapters._common.times import parse_date
 from openalgo_adapters._common.values import BadValue, json_object, number
@@ -46,11 +46,7 @@ _FORMATS = {
 _TICK = 0.05
 
 
-def _bare(name: str) -> str:
-    return "".join(name.upper().split())
-
-
-_INDICES = IndexNames.load("openalgo_adapters.tradejini", key=_bare, otherwise=_bare)
+_INDICES = IndexNames.load("openalgo_adapters.tradejini", key=unspaced, otherwise=unspaced)
 
 
 def master_files(credentials: Mapping[str, str]) -> Mapping[str, HttpRequest]:
