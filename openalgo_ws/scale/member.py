@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections import Counter as Count
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from prometheus_client import ProcessCollector
-from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
 
 from openalgo_ws.gateway.limits import Counter
 from openalgo_ws.gateway.service import Gateway
@@ -21,12 +17,12 @@ from openalgo_ws.ops.reports import Report, families
 from openalgo_ws.ops.snapshot import clients_of
 from openalgo_ws.ops.sources import Sources
 from openalgo_ws.scale import control as c
-from openalgo_ws.scale.local import Frames
+from openalgo_ws.scale.supervised import Supervised
 
-__all__ = ["Member", "SharedLimits", "Stream", "make_report"]
+__all__ = ["Member", "SharedLimits", "make_report"]
 
-#: Seconds between two reports, and for which changes of what is limited are collected.
-_REPORT, _TELL = 1.0, 0.02
+#: Seconds for which changes of what is limited are collected.
+_TELL = 0.02
 #: Clients that one report lists.
 _CLIENTS = 100
 
@@ -129,51 +125,9 @@ def make_report(sources: Sources, now: float) -> Report:
     )
 
 
-class _Frames(Frames):
-    def __init__(self, owner: Stream) -> None:
-        self._owner = owner
-
-    def stringReceived(self, string: bytes) -> None:
-        self._owner.received(string)
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self._owner.frames = None
-        self._owner.lost()
-
-
-class Stream(Factory):
-    """The stream to the supervisor that this process was born with."""
-
-    noisy = False
-
-    def __init__(self, reactor: Any, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self.received = received
-        self.lost = lost
-        self.frames: _Frames | None = None
-
-    def open(self) -> None:
-        """Take it up."""
-        with socket.socket(fileno=c.CONTROL_FD) as stream:
-            stream.setblocking(False)
-            self._reactor.adoptStreamConnection(stream.fileno(), socket.AF_UNIX, self)
-
-    def buildProtocol(self, addr: Any) -> _Frames:
-        """The two ends of it."""
-        self.frames = _Frames(self)
-        return self.frames
-
-    def tell(self, message: c.FromWorker) -> None:
-        """Tell the supervisor something, if there is one."""
-        if self.frames is not None:
-            self.frames.send(c.encode(message))
-
-
-class Member(Service):
+class Member(Supervised):
     """See the module. ``listen`` is called with the slots whose connections to accept, ``drain`` when the
     worker is to go, ``orphaned`` when there is no supervisor any more."""
-
-    name = "member"
 
     def __init__(
         self,
@@ -184,9 +138,9 @@ class Member(Service):
         drain: Callable[[], None],
         orphaned: Callable[[], None],
     ) -> None:
+        super().__init__(reactor, orphaned)
         self._reactor = reactor
         self._sources = sources
-        self._stream = Stream(reactor, self.received, self.lost)
         self._actions: Mapping[type, Callable[[Any], object]] = {
             c.Listen: lambda message: listen(message.slots),
             c.Drain: lambda message: drain(),
@@ -194,44 +148,22 @@ class Member(Service):
             c.Notice: lambda message: sources.gateway.notify(message.users, message.notice),
             c.Forget: lambda message: self._limits.forget(message.name),
         }
-        self._orphaned = orphaned
         self._limits = SharedLimits(reactor, sources.gateway, self.tell)
-        self._loop = LoopingCall(self._report)
-        self._loop.clock = reactor
-
-    def startService(self) -> None:
-        """Take up the stream."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._stream.open()
 
     def stopService(self) -> None:
         """Report a last time, and let the stream go."""
-        super().stopService()  # type: ignore[no-untyped-call]
         self._limits.stop()
-        if self._loop.running:
-            self._report()
-            self._loop.stop()
+        super().stopService()
 
-    def ready(self) -> None:
-        """Tell that clients can be served, and report from now on."""
-        self._report()
-        self.tell(c.Ready())
-        self._loop.start(_REPORT, now=False)
-
-    def tell(self, message: c.FromWorker) -> None:
-        """Tell the supervisor something."""
-        self._stream.tell(message)
-
-    def received(self, data: bytes) -> None:
-        """From the stream: a message."""
-        message = c.decode_from_supervisor(data)
+    def told(self, message: c.FromSupervisor) -> None:
+        """The supervisor said something."""
         self._actions[type(message)](message)
 
-    def lost(self) -> None:
-        """From the stream: it has ended."""
-        if self.running:
-            self._orphaned()
-
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell the supervisor how this worker is, after how many are connected."""
         self._limits.connections()
-        self.tell(c.Reported(make_report(self._sources, self._reactor.seconds())))
+        super().report()
+
+    def make_report(self) -> Report:
+        """How this worker is."""
+        return make_report(self._sources, self._reactor.seconds())

@@ -15,7 +15,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 
 from openalgo_ws.bus.demand import Demand, Denied, Granted, Want
 from openalgo_ws.feeds.report import AccountReport
@@ -23,11 +22,11 @@ from openalgo_ws.ops.reports import Report
 from openalgo_ws.ops.sources import Backlog, Counts, Feeds
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.local import LocalDemandClient
-from openalgo_ws.scale.member import Stream
 from openalgo_ws.scale.private import private_folder
 from openalgo_ws.scale.remote import RemoteDemand
 from openalgo_ws.scale.sharded import ShardedDemand
 from openalgo_ws.scale.sharded_feeds import ShardedFeeds
+from openalgo_ws.scale.supervised import Supervised
 from openalgo_ws.scale.supervisor import Supervisor
 from openalgo_ws.scale.workers import Launcher, Worker
 
@@ -35,8 +34,6 @@ __all__ = ["ShardDemand", "ShardMember", "Shards"]
 
 #: How long the first subscribe waits for a shard that is starting (seconds).
 _STARTING = 20.0
-#: Seconds between two reports of a shard.
-_REPORT = 1.0
 
 
 class ShardDemand(RemoteDemand):
@@ -189,13 +186,11 @@ class Shards:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class ShardMember(Service):
+class ShardMember(Supervised):
     """A shard's side of the supervisor's stream: says that it is ready and lives, hears of credentials.
 
     ``drain`` is called when the shard is to go, ``orphaned`` when there is no supervisor any more.
     """
-
-    name = "member"
 
     def __init__(
         self,
@@ -206,44 +201,19 @@ class ShardMember(Service):
         drain: Callable[[], None],
         orphaned: Callable[[], None],
     ) -> None:
-        self._report = report
+        super().__init__(reactor, orphaned)
+        self._make_report = report
         self._invalidate = invalidate
         self._drain = drain
-        self._orphaned = orphaned
-        self._stream = Stream(reactor, self.received, self.lost)
-        self._loop = LoopingCall(self._tell)
-        self._loop.clock = reactor
 
-    def startService(self) -> None:
-        """Take up the stream."""
-        super().startService()  # type: ignore[no-untyped-call]
-        self._stream.open()
-
-    def stopService(self) -> None:
-        """Report a last time, and let the stream go."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        if self._loop.running:
-            self._tell()
-            self._loop.stop()
-
-    def ready(self) -> None:
-        """Tell that wishes can be taken, and report from now on."""
-        self._stream.tell(c.Ready())
-        self._loop.start(_REPORT)
-
-    def received(self, data: bytes) -> None:
-        """From the stream: a message."""
-        message = c.decode_from_supervisor(data)
+    def told(self, message: c.FromSupervisor) -> None:
+        """The supervisor said something."""
         match message:
             case c.Invalidate():
                 self._invalidate(message.user)
             case c.Drain():
                 self._drain()
 
-    def lost(self) -> None:
-        """From the stream: it has ended."""
-        if self.running:
-            self._orphaned()
-
-    def _tell(self) -> None:
-        self._stream.tell(c.Reported(self._report()))
+    def make_report(self) -> Report:
+        """How this shard is."""
+        return self._make_report()
