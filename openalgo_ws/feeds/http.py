@@ -9,8 +9,6 @@ from urllib.parse import urlencode
 import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IStreamClientEndpoint
-from twisted.internet.protocol import Protocol as TwistedProtocol
-from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.client import (
@@ -19,15 +17,14 @@ from twisted.web.client import (
     ContentDecoderAgent,
     FileBodyProducer,
     GzipDecoder,
-    ResponseDone,
 )
-from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
 from openalgo_ws.adapter import HttpRequest, HttpResponse
 from openalgo_ws.feeds.address import Address, BadAddress, resolve
+from openalgo_ws.feeds.body import body_of
 from openalgo_ws.feeds.link import FeedReactor
 from openalgo_ws.feeds.reasons import reason_of
 from openalgo_ws.feeds.trust import Trust
@@ -121,7 +118,7 @@ class BrokerHttp:
             headers,
             None if body is None else FileBodyProducer(BytesIO(body)),
         )
-        content = await _collected(response, self._largest)
+        content = await body_of(response, self._largest)
         fields = {
             name.decode("latin-1").lower(): ", ".join(value.decode("latin-1") for value in values)
             for name, values in response.headers.getAllRawHeaders()
@@ -158,53 +155,6 @@ class OneConnection:
 
 class _BadRequest(ValueError):
     """A request that can't be put on the wire."""
-
-
-class _TooLong(Exception):
-    """The body is longer than we take."""
-
-
-class _Collector(TwistedProtocol):
-    """Gathers a body up to a bound."""
-
-    def __init__(self, done: Deferred[bytes], largest: int) -> None:
-        self._done: Deferred[bytes] | None = done
-        self._largest = largest
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def dataReceived(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._largest:
-            self._finish(Failure(_TooLong()))
-            self._pieces.clear()
-        else:
-            self._pieces.append(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # Without a Content-Length the end of the connection is the end of the body.
-        whole = isinstance(reason.value, ResponseDone | PotentialDataLoss)
-        self._finish(b"".join(self._pieces) if whole else reason)
-
-    def abandon(self) -> None:
-        """Nobody waits any more."""
-        self._done = None
-
-    def _finish(self, result: bytes | Failure) -> None:
-        done, self._done = self._done, None
-        if done is None:
-            return
-        if isinstance(result, Failure):
-            done.errback(result)
-        else:
-            done.callback(result)
-
-
-def _collected(response: IResponse, largest: int) -> Deferred[bytes]:
-    done: Deferred[bytes] = Deferred(lambda _: collector.abandon())
-    collector = _Collector(done, largest)
-    response.deliverBody(collector)
-    return done
 
 
 def _encoded(request: HttpRequest, address: Address) -> tuple[Headers, bytes | None]:

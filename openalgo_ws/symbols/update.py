@@ -12,14 +12,13 @@ from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
     RedirectAgent,
     RequestTransmissionFailed,
-    ResponseDone,
     ResponseFailed,
 )
 from twisted.web.error import Error as HttpError
@@ -30,6 +29,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IPolicyForHT
 from zope.interface import implementer
 
 from openalgo_ws.adapter import Adapter, HttpRequest
+from openalgo_ws.feeds.body import TooLong, body_of
 from openalgo_ws.feeds.reasons import reason_of
 from openalgo_ws.symbols.loader import PARSER_ERRORS, MasterError
 
@@ -169,7 +169,10 @@ class Downloader:
             if progress is not None:
                 progress(name, size, total)
 
-        return await _body_of(response, self._largest, arrived)
+        try:
+            return await body_of(response, self._largest, arrived)
+        except TooLong:
+            raise _Refused(_too_large(self._largest)) from None
 
     def _agent_for(self, request: HttpRequest) -> IAgent:
         agent = _NoDowngrade(self._agent) if request.url.lower().startswith("https:") else self._agent
@@ -248,48 +251,6 @@ class _Silence:
             self._end = None
 
 
-class _Collector(Protocol):
-    """Gathers a body up to a bound."""
-
-    def __init__(self, done: Deferred[bytes], largest: int, arrived: Callable[[int], None]) -> None:
-        self._done: Deferred[bytes] | None = done
-        self._largest = largest
-        self._arrived = arrived
-        self._data = bytearray()
-
-    def dataReceived(self, data: bytes) -> None:
-        if self._done is None:
-            return
-        self._data += data
-        if len(self._data) > self._largest:
-            self._finish(Failure(_Refused(_too_large(self._largest))))
-            self.abort()
-        else:
-            self._arrived(len(self._data))
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        # Without a Content-Length the end of the connection is the end of the body; a file that was
-        # cut off is found out by who reads it, a chunked one here.
-        whole = isinstance(reason.value, ResponseDone | PotentialDataLoss)
-        self._finish(bytes(self._data) if whole else reason)
-
-    def abort(self) -> None:
-        """Take no more, and close the connection."""
-        self._done = None
-        self._data = bytearray()
-        if self.transport is not None:
-            self.transport.loseConnection()
-
-    def _finish(self, result: bytes | Failure) -> None:
-        done, self._done = self._done, None
-        if done is None:
-            return
-        if isinstance(result, Failure):
-            done.errback(result)
-        else:
-            done.callback(result)
-
-
 def _too_large(largest: int) -> str:
     return f"larger than {largest // 2**20} MB"
 
@@ -300,14 +261,6 @@ class _Unwanted(Protocol):
     def connectionMade(self) -> None:
         assert self.transport is not None
         self.transport.loseConnection()
-
-
-def _body_of(response: IResponse, largest: int, arrived: Callable[[int], None]) -> Deferred[bytes]:
-    collector: _Collector
-    done: Deferred[bytes] = Deferred(lambda _: collector.abort())
-    collector = _Collector(done, largest, arrived)
-    response.deliverBody(collector)
-    return done
 
 
 def _headers(request: HttpRequest) -> Headers:
