@@ -14,9 +14,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.fernet import Fernet, InvalidToken
 
+from openalgo_ws.config.settings import PEPPER_CHARACTERS
+
 __all__ = ["PEPPER_CHARACTERS", "Vault", "new_api_key"]
 
-PEPPER_CHARACTERS = 32
 _STATIC_SALT = b"openalgo_static_salt"
 _ITERATIONS = 100_000
 
