@@ -58,7 +58,7 @@ _PATIENCE = 64
 
 class Intake:
     """Hands what a source reads to ``receive``, at most ``batch`` messages a turn; while it conflates,
-    a quarter of what it may read in one where that is more, and a quarter of ``most`` once it has read all.
+    half of what it may read in one where that is more, and half of ``most`` once it has read all.
 
     The source reads up to `size` messages a turn, gives them to `take`, and has its next turn when that
     says so or when ``again`` is called. ``most`` is the largest `size`. Beyond ``mark`` messages (or 256
@@ -72,7 +72,7 @@ class Intake:
         again: Callable[[], None],
         *,
         batch: int = BATCH,
-        most: int = 4096,
+        most: int = 2048,
         mark: int = 4096,
         limit: int = 100_000,
     ) -> None:
@@ -225,7 +225,7 @@ class Intake:
         most = self._batch
         if self.conflating:
             # Reading comes first. Where it has left nothing, the turn's time is for handing on.
-            most = max(most, (self._size if more else self._most) // 4)
+            most = max(most, (self._size if more else self._most) // 2)
         found: list[Message] = []
         weight = 0
         while line and len(found) + len(line[0][0]) <= most and weight < most * _EACH:

@@ -183,7 +183,7 @@ def test_while_it_conflates_it_hands_on_more_where_all_was_read() -> None:
     gateway.intake.take([], True)
     gateway.intake.take([], False)
     gateway.intake.take([], True)
-    assert [len(batch) for batch in gateway.batches] == [1, 4, 16, 4]
+    assert [len(batch) for batch in gateway.batches] == [1, 4, 32, 4]
     gateway.go_on()
     assert gateway.messages[1:] == [tick(f"S{n}", n) for n in range(40)]
 
