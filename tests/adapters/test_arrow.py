@@ -81,6 +81,16 @@ class TestChange:
             ("quote", 1),
         ]
 
+    def test_of_two_with_one_number_the_second_is_refused_once(self):
+        other = Instrument("OTHER", "BSE", SBIN.token, "OTHER", "BSECM")
+        made = codec(SBIN)
+        assert made.change([Change(other, None, LTP)]) == []
+        assert made.change([Change(other, LTP, None)]) == []
+        why = "another instrument with this token is subscribed"
+        (rejected, tick) = made.received(pack(">II", 3045, 12345) + bytes(5))
+        assert rejected == Rejected(why, (other,))
+        assert tick.instrument == SBIN
+
     @pytest.mark.parametrize("token", ["SBIN", "", "4294967296", "-1", "٣"])
     def test_what_has_no_number_is_refused_and_the_rest_goes_out(self, token):
         strange = Instrument("X", "NSE", token, "X", "NSECM")

@@ -22,9 +22,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
-from openalgo_adapters._common.naming import same_name
+from openalgo_adapters._common.keys import keyed
 from openalgo_adapters._common.values import BadValue, json_object
 from openalgo_adapters.arrow.wire import PONG, dial, refusal
 from openalgo_ws.adapter import (
@@ -66,12 +66,16 @@ _TRAILER = 16
 _UNITS = 100
 
 
+class _Held(NamedTuple):
+    instrument: Instrument
+
+
 class MarketCodec(FeedCodec):
     """One connection to the market's stream."""
 
     def __init__(self, credentials: Mapping[str, str], environment: Environment) -> None:
         self._credentials = credentials
-        self._held: dict[int, Instrument] = {}
+        self._held: dict[int, _Held] = {}
         self._refused: list[Event] = []
 
     def dial(self) -> Dial:
@@ -85,14 +89,20 @@ class MarketCodec(FeedCodec):
     def change(self, changes: Sequence[Change]) -> list[Send]:
         dropped: dict[Mode, list[int]] = {}
         wanted: dict[Mode, list[int]] = {}
-        for instrument, old, new in changes:
-            token = self._token(instrument)
-            if token is None:
-                continue
+        # No exchange travels, so of two instruments with one number the packets can't be told apart.
+        ours = keyed(
+            changes,
+            _number,
+            self._held,
+            self._refused,
+            keyless="the token is not a number",
+            taken="another instrument with this token is subscribed",
+        )
+        for (instrument, old, new), token, _ in ours:
             if new is None:
                 self._held.pop(token, None)
             else:
-                self._held[token] = instrument
+                self._held[token] = _Held(instrument)
                 if old is not None and old.mode is new.mode:
                     continue
                 wanted.setdefault(new.mode, []).append(token)
@@ -105,19 +115,6 @@ class MarketCodec(FeedCodec):
             for mode, tokens in table.items():
                 sends += _frames(code, _MODE[mode], tokens)
         return sends
-
-    def _token(self, instrument: Instrument) -> int | None:
-        """Its number on the wire; None, and a refusal, if it can't be told from others by one."""
-        token = instrument.token
-        if not (token.isascii() and token.isdigit() and len(token) <= 10 and int(token) < 1 << 32):
-            self._refused.append(Rejected("the token is not a number", (instrument,)))
-            return None
-        number = int(token)
-        # No exchange travels, so of two instruments with one number the packets can't be told apart.
-        if not same_name(self._held.get(number, instrument), instrument):
-            self._refused.append(Rejected("another instrument with this token is subscribed", (instrument,)))
-            return None
-        return number
 
     # In
 
@@ -135,13 +132,21 @@ class MarketCodec(FeedCodec):
             return [Malformed(f"a packet of {length} bytes")]
         unpack, make = packet
         values = unpack(data)
-        instrument = self._held.get(values[0])
-        return [] if instrument is None else [make(instrument, values)]
+        held = self._held.get(values[0])
+        return [] if held is None else [make(held.instrument, values)]
 
     # The end
 
     def closed(self, code: int | None, reason: str) -> Verdict:
         return refusal(reason) or super().closed(code, reason)
+
+
+def _number(instrument: Instrument) -> int | None:
+    """Its number on the wire."""
+    token = instrument.token
+    if not (token.isascii() and token.isdigit() and len(token) <= 10):
+        return None
+    return int(token) if int(token) < 1 << 32 else None
 
 
 def _frames(code: str, mode: str, tokens: Sequence[int]) -> list[Send]:
