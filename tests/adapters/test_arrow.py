@@ -81,16 +81,6 @@ class TestChange:
             ("quote", 1),
         ]
 
-    def test_of_two_with_one_number_the_second_is_refused_once(self):
-        other = Instrument("OTHER", "BSE", SBIN.token, "OTHER", "BSECM")
-        made = codec(SBIN)
-        assert made.change([Change(other, None, LTP)]) == []
-        assert made.change([Change(other, LTP, None)]) == []
-        why = "another instrument with this token is subscribed"
-        (rejected, tick) = made.received(pack(">II", 3045, 12345) + bytes(5))
-        assert rejected == Rejected(why, (other,))
-        assert tick.instrument == SBIN
-
     @pytest.mark.parametrize("token", ["SBIN", "", "4294967296", "-1", "٣"])
     def test_what_has_no_number_is_refused_and_the_rest_goes_out(self, token):
         strange = Instrument("X", "NSE", token, "X", "NSECM")
@@ -104,9 +94,10 @@ class TestChange:
         made = codec(SBIN)
         assert made.change([Change(twin, None, LTP)]) == []
         assert made.change([Change(twin, LTP, None)]) == []
-        events = made.received(pack(">II5x", 3045, 10_000))
-        assert [event.instruments for event in events[:2]] == [(twin,), (twin,)]
-        assert events[2].instrument == SBIN
+        # Once, when it is wished for.
+        refused, tick = made.received(pack(">II5x", 3045, 10_000))
+        assert refused == Rejected("another instrument with this token is subscribed", (twin,))
+        assert tick.instrument == SBIN
 
 
 class TestReceived:
