@@ -16,7 +16,6 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user, login
 from openalgo_ws.adapter import Adapter, Order
@@ -27,7 +26,8 @@ from openalgo_ws.simulator.universe import localise, universe
 from openalgo_ws.symbols.store import replace
 from openalgo_ws.tick import Instrument, Tick
 from tests.gateway.client import Client, connect
-from tests.support.process import PEPPER, ServerProcess, free_port
+from tests.support.process import ServerProcess, free_port
+from tests.support.vault import cheap_vault
 
 INSTRUMENTS = 24
 #: Messages within which everything has happened.
@@ -60,7 +60,7 @@ class World:
         self.server = ServerProcess(folder, **urls)
 
     def _fill(self, adapters: dict[str, Adapter], url: str) -> None:
-        database, vault = Database(url), Vault(PEPPER)
+        database, vault = Database(url), cheap_vault()
         database.prepare()
         for name, adapter in adapters.items():
             broker = self.brokers[name]

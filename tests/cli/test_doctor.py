@@ -25,6 +25,7 @@ from openalgo_ws.symbols.store import replace
 from tests.support.certificates import Authority
 from tests.support.process import PEPPER, free_port
 from tests.support.tokens import jwt
+from tests.support.vault import cheap_vault
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
@@ -240,7 +241,7 @@ def test_an_unchecked_broker_is_a_warning() -> None:
 
 
 def test_the_pepper_of_another_installation_is_a_failure(tmp_path: Path, database: Database) -> None:
-    mine, theirs = Vault(PEPPER), Vault(PEPPER[::-1])
+    mine, theirs = cheap_vault(), cheap_vault(PEPPER[::-1])
     database.call(lambda connection: add_user(connection, theirs, "asha", "zerodha"))
 
     found = examined(tmp_path, mine)
@@ -262,7 +263,7 @@ def test_whose_the_database_is(tmp_path: Path) -> None:
     ]
     (tmp_path / "doctor.db").chmod(0o600)
     # Tables that an installation would have and this one has not: a failure, and no traceback.
-    assert examined(tmp_path, Vault(PEPPER))[1].startswith("fail database:")
+    assert examined(tmp_path, cheap_vault())[1].startswith("fail database:")
 
 
 def test_a_database_that_is_away_is_a_failure_without_its_password(run: Run) -> None:
@@ -295,7 +296,7 @@ def test_an_empty_database_stays_empty(tmp_path: Path) -> None:
     file = tmp_path / "doctor.db"
     file.touch(0o600)
 
-    assert examined(tmp_path, Vault(PEPPER)) == [
+    assert examined(tmp_path, cheap_vault()) == [
         "ok database: reachable, empty; the server makes its tables",
         "warn users: there are none; openalgo-ws user add NAME --broker BROKER",
         "warn symbols: there are none; openalgo-ws symbols update BROKER",
@@ -304,7 +305,7 @@ def test_an_empty_database_stays_empty(tmp_path: Path) -> None:
 
 
 def test_instruments_are_counted_and_missed_by_broker(tmp_path: Path, database: Database) -> None:
-    vault = Vault(PEPPER)
+    vault = cheap_vault()
     row = MasterRow(symbol="SBIN", brsymbol="SBIN", name="", exchange="NSE", brexchange="NSE", token="779521")
     database.call(lambda connection: add_user(connection, vault, "asha", "zerodha"))
     database.call(lambda connection: add_user(connection, vault, "bala", "shoonya"))
@@ -319,7 +320,7 @@ def test_instruments_are_counted_and_missed_by_broker(tmp_path: Path, database: 
 
 def logged_in(database: Database, **credentials: str) -> Vault:
     """Asha's login at Zerodha."""
-    vault, adapter = Vault(PEPPER), Registry().load("zerodha")
+    vault, adapter = cheap_vault(), Registry().load("zerodha")
 
     def fill(connection: Connection) -> None:
         add_user(connection, vault, "asha", "zerodha")
@@ -386,8 +387,8 @@ def test_missing_fields_are_named(tmp_path: Path, database: Database) -> None:
 def test_a_session_without_a_token_is_found(
     tmp_path: Path, database: Database, broker: str, said: str, foreign: bool
 ) -> None:
-    vault = Vault(PEPPER)
-    value = Vault(PEPPER[::-1]).encrypt("token-of-asha") if foreign else ""
+    vault = cheap_vault()
+    value = cheap_vault(PEPPER[::-1]).encrypt("token-of-asha") if foreign else ""
 
     def fill(connection: Connection) -> None:
         add_user(connection, vault, "asha", broker)
@@ -412,7 +413,7 @@ def test_a_broker_that_may_not_be_used_is_a_failure(tmp_path: Path, database: Da
 
 @pytest.mark.parametrize("feeds", ["external", "none"])
 def test_without_feeds_of_our_own_no_login_is_missed(tmp_path: Path, database: Database, feeds: str) -> None:
-    vault = Vault(PEPPER)
+    vault = cheap_vault()
     database.call(lambda connection: add_user(connection, vault, "asha", "zerodha"))
 
     found = examined(tmp_path, vault, feeds=feeds)

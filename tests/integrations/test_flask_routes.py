@@ -10,7 +10,6 @@ import pytest
 from flask import Flask, session
 from flask.testing import FlaskClient
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database, DatabaseUnavailable
 from openalgo_ws.accounts.store import add_user
 from openalgo_ws.config import Secret, Settings, SettingsError
@@ -19,6 +18,7 @@ from openalgo_ws.integrations.proxy import State
 from openalgo_ws.integrations.routes import KeyOf, key_reader, routes, session_user
 from openalgo_ws.integrations.turn import Turn, turn_file
 from tests.support.process import PEPPER
+from tests.support.vault import cheap_vault
 
 
 def client_of(settings: Settings, key_of: KeyOf = lambda user: None) -> FlaskClient:
@@ -55,7 +55,7 @@ def test_a_user_gets_the_own_key_alone(tmp_path: Path, secret: Callable[[str], s
     url = f"sqlite:///{tmp_path}/keys.db"
     database = Database(url)
     database.prepare()
-    vault = Vault(PEPPER)
+    vault = cheap_vault()
     keys = {
         user: secret(database.call(lambda connection, user=user: add_user(connection, vault, user, None)))
         for user in ("alice", "bob")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user
 from tests.integrations.conftest import FlaskProcess, Run
-from tests.support.process import PEPPER
+from tests.support.vault import cheap_vault
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +25,7 @@ def key(tmp_path: Path) -> str:
     database = Database(f"sqlite:///{tmp_path}/server.db")
     database.prepare()
     try:
-        return database.call(lambda connection: add_user(connection, Vault(PEPPER), "alice", None))
+        return database.call(lambda connection: add_user(connection, cheap_vault(), "alice", None))
     finally:
         database.stop()
 

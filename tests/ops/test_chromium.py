@@ -15,13 +15,13 @@ import pytest
 import zmq
 from websockets.sync.client import connect
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user
 from openalgo_ws.demo import DEMO_KEY
 from tests.ops.conftest import TOKEN
 from tests.support.chromium import Chromium, Page, find_chromium
-from tests.support.process import PEPPER, ServerProcess, free_port
+from tests.support.process import ServerProcess, free_port
+from tests.support.vault import cheap_vault
 
 BINARY = find_chromium()
 
@@ -150,7 +150,7 @@ def test_without_a_token_a_key_is_asked_for(
 ) -> None:
     database = Database(f"sqlite:///{tmp_path}/server.db")
     database.prepare()
-    key = secret(database.call(lambda connection: add_user(connection, Vault(PEPPER), "alice", "zerodha")))
+    key = secret(database.call(lambda connection: add_user(connection, cheap_vault(), "alice", "zerodha")))
     database.stop()
     server, url = served("--feeds", "external")
     page = browser.page()

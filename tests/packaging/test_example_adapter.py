@@ -14,10 +14,10 @@ from urllib.request import urlopen
 import pytest
 from websockets.sync.client import connect
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user, login
-from tests.support.process import PEPPER, TIMEOUT, ServerProcess, free_port
+from tests.support.process import TIMEOUT, ServerProcess, free_port
+from tests.support.vault import cheap_vault
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "adapter"
@@ -95,7 +95,7 @@ def simulator(package: Path) -> Iterator[int]:
 
 def test_the_whole_way_of_a_tick(package: Path, simulator: int, tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, PYTHONPATH=str(package), EXAMPLE_FEED_URL=f"ws://127.0.0.1:{simulator}")
-    database, vault = Database(server.environ["DATABASE_URL"]), Vault(PEPPER)
+    database, vault = Database(server.environ["DATABASE_URL"]), cheap_vault()
     database.prepare()
 
     def fill(connection) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user
 from tests.scale.clients import Publisher
-from tests.support.process import PEPPER, ServerProcess, free_port
+from tests.support.process import ServerProcess, free_port
+from tests.support.vault import cheap_vault
 
 Start = Callable[..., ServerProcess]
 
@@ -22,7 +22,7 @@ def keys(tmp_path: Path) -> dict[str, str]:
     """Users in the server's database, with their keys."""
     database = Database(f"sqlite:///{tmp_path}/server.db")
     database.prepare()
-    vault = Vault(PEPPER)
+    vault = cheap_vault()
     try:
         return {
             name: database.call(lambda connection, name=name: add_user(connection, vault, name, "zerodha"))

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import login
 from openalgo_ws.adapter import Limits, MasterRow
@@ -30,7 +29,8 @@ from openalgo_ws.scale.shards import ShardDemand
 from openalgo_ws.symbols.store import replace
 from tests.scale.clients import PATIENCE, alive, ask, entered, on_both, status, until
 from tests.scale.support import CountingDemand, Link, hold, want
-from tests.support.process import PEPPER, ServerProcess, free_port
+from tests.support.process import ServerProcess, free_port
+from tests.support.vault import cheap_vault
 
 INSTRUMENTS = 300
 
@@ -53,7 +53,7 @@ def feed(tmp_path: Path, keys: dict[str, str]) -> Iterator[str]:
     rows = [MasterRow(**row) for row in json.loads(master.read_text())]
     database = Database(f"sqlite:///{tmp_path}/server.db")
     try:
-        database.call(lambda connection: login(connection, Vault(PEPPER), "alice", "zerodha", columns))
+        database.call(lambda connection: login(connection, cheap_vault(), "alice", "zerodha", columns))
         database.call(lambda connection: replace(connection, "zerodha", rows))
     finally:
         database.stop()

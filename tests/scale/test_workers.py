@@ -13,7 +13,6 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from websockets.sync.client import connect
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import replace_key
 from openalgo_ws.bus.segment import folder
@@ -31,7 +30,8 @@ from tests.scale.clients import (
     status,
     until,
 )
-from tests.support.process import PEPPER, ServerProcess
+from tests.support.process import ServerProcess
+from tests.support.vault import cheap_vault
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_clients_of_all_workers_get_ticks(workers, keys, publisher, bus) -> None
 
     # A key that is withdrawn ends its sessions on all workers.
     database = Database(f"sqlite:///{server.folder}/server.db")
-    assert database.call(lambda connection: replace_key(connection, Vault(PEPPER), "alice"))
+    assert database.call(lambda connection: replace_key(connection, cheap_vault(), "alice"))
     database.stop()
     ticks.send("CACHE_INVALIDATE_AUTH_alice", user_id="alice")
     for client in clients:

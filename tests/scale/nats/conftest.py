@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import add_user, login, replace_key
 from openalgo_ws.adapter import Order
@@ -29,7 +28,8 @@ from openalgo_ws.symbols.store import replace
 from tests.scale.nats.holder import Holder
 from tests.support.nats_server import NATS_SERVER, NatsServer
 from tests.support.postgres import POSTGRES, PostgresServer
-from tests.support.process import PEPPER, ServerProcess
+from tests.support.process import ServerProcess
+from tests.support.vault import cheap_vault
 
 if NATS_SERVER is None:
     collect_ignore_glob = ["test_*.py"]
@@ -66,14 +66,14 @@ class Cluster:
 
     def add(self, name: str) -> None:
         """Add a user who is logged in at the broker."""
-        vault = Vault(PEPPER)
+        vault = cheap_vault()
         columns = self._adapter.row_for(self.broker.credentials)
         self.keys[name] = self._do(lambda connection: add_user(connection, vault, name, "zerodha"))
         self._do(lambda connection: login(connection, vault, name, "zerodha", columns))
 
     def renew(self, name: str) -> None:
         """Give a user another key: the old one is void."""
-        self.keys[name] = self._do(lambda connection: replace_key(connection, Vault(PEPPER), name))
+        self.keys[name] = self._do(lambda connection: replace_key(connection, cheap_vault(), name))
 
     def _do(self, change: Callable[[Connection], T]) -> T:
         database = Database(self._database)
