@@ -41,8 +41,11 @@ def ask(client: ClientConnection, **request: Any) -> dict[str, Any]:
 
 
 def entered(server: ServerProcess, key: str, **more: Any) -> ClientConnection:
-    """A client that has authenticated, with ``more`` in its request."""
-    client = connect(server.url, open_timeout=PATIENCE).__enter__()
+    """A client that has authenticated, with ``more`` in its request.
+
+    It sends no pings: their answers wait behind ticks that a test reads later, perhaps too late.
+    """
+    client = connect(server.url, open_timeout=PATIENCE, ping_interval=None).__enter__()
     assert ask(client, action="authenticate", api_key=key, **more)["status"] == "success"
     return client
 

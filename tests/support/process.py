@@ -13,7 +13,8 @@ from pathlib import Path
 from queue import Empty, Queue
 
 PEPPER = "only for tests, more than thirty-two characters"
-TIMEOUT = 20.0
+#: Bounds every wait (seconds): a start of a process on a busy machine is the longest.
+TIMEOUT = 60.0
 
 
 def free_port() -> int:
