@@ -12,8 +12,9 @@ STAMP := $(VENV)/installed
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= openalgo-ws --demo
 
+# Hundreds of tests start servers: were nothing kept of what is compiled, each would compile everything anew.
 test: $(STAMP)
-	$(BIN)/pytest -n 2 --dist loadfile
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadfile
 
 # Feeds against brokers that misbehave: a table of faults and times to recover. Part of `make test`.
 faults: $(STAMP)
