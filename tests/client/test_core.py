@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalgo_ws.client import (
@@ -198,6 +198,7 @@ messages = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(st.binary() | messages.map(json.dumps) | st.text())
 def test_nothing_that_comes_raises(frame: str | bytes) -> None:
     ClientCore(Secret("some key of a test")).received(frame)

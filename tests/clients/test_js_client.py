@@ -82,7 +82,7 @@ def decoded(decoder: Node, frame: bytes) -> Any:
     return decoder.hear()
 
 
-@settings(max_examples=100, phases=PHASES)
+@settings(max_examples=50, phases=PHASES)
 @given(ticks(), st.sampled_from(Mode), st.booleans())
 def test_it_reads_what_the_server_writes(decoder: Node, tick: Tick, mode: Mode, snapshot: bool) -> None:
     body = encode(tick, mode, 1_795_246_999_441, 200).body

@@ -6,7 +6,7 @@ import struct
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openalgo_ws.encoding.binary import (
@@ -103,6 +103,7 @@ def test_a_book_that_has_no_room() -> None:
         full(kind=Kind.DEPTH, buy=[BinaryLevel(1, 1, 1)] * (MAX_LEVELS + 1)).pack()
 
 
+@settings(max_examples=50)
 @given(st.lists(records(), max_size=30))
 def test_frames_keep_the_order(some: list[BinaryMarketData]) -> None:
     frames = list(BinaryMarketDataBatch.split(record.pack() for record in some))
@@ -119,6 +120,7 @@ def test_a_run_of_records_is_one_frame_of_bounded_size() -> None:
     assert frames[0][:8] == bytes.fromhex("4f41 01 02 0002 8000")
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(Kind).flatmap(lambda kind: st.lists(records(kind), min_size=1, max_size=10)))
 def test_numpy_sees_the_same_without_a_copy(some: list[BinaryMarketData]) -> None:
     for frame in BinaryMarketDataBatch.split(record.pack() for record in some):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from openalgo_ws.encoding.binary import BinaryMarketData, Kind
@@ -75,6 +75,7 @@ def through(body: bytes, mode: Mode, **scales: int) -> dict[str, Any]:
     return data_of(BinaryMarketData.unpack(packed))
 
 
+@settings(max_examples=50)
 @given(ticks(), st.sampled_from(Mode), st.integers(0, 6), st.integers(0, 3), st.integers(0, 2**43))
 def test_json_and_binary_agree(tick: Tick, mode: Mode, price_scale: int, qty_scale: int, now: int) -> None:
     body = encode(tick, mode, now, 200).body
