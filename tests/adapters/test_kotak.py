@@ -8,6 +8,7 @@ import pytest
 from openalgo_adapters.kotak import adapter as ADAPTER
 from openalgo_adapters.kotak.hsm import KotakHsmCodec
 from openalgo_adapters.kotak.sfeed import SFeedCodec
+from openalgo_adapters.kotak.simulator import SFeedConnection
 from openalgo_ws.adapter import (
     Alive,
     AuthRow,
@@ -467,3 +468,13 @@ class TestMaster:
         side = ADAPTER.simulator(StillMarket(), dict(ADAPTER.simulator.demo_credentials), FixedEnvironment())
         (request,) = ADAPTER.master_files({}).values()
         assert side.http(as_received(request)).status == 401
+
+
+@pytest.mark.parametrize("event", ["subscribeExchange", "subscribeHndices", "unsubscribe", "Indices", ""])
+def test_the_simulator_passes_over_events_that_subscribe_nothing(event):
+    credentials = dict(ADAPTER.simulator.demo_credentials)
+    connection = SFeedConnection(ADAPTER.simulator(StillMarket(), credentials, FixedEnvironment()))
+    (welcome,) = connection.received(json.dumps({"user": credentials["ucc"], "auth": credentials["sid"]}))
+    assert "exchanges" in json.loads(welcome)
+    asked = {"event": event, "inputtoken": "nse_cm|Nifty 50", "ack_symbol": True}
+    assert connection.received(json.dumps(asked)) == []

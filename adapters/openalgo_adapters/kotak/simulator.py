@@ -274,13 +274,10 @@ class SFeedConnection(SimulatorConnection):
             message = json.loads(data)
             if not self._logged_in:
                 return self._log_in(message)
-            verb, ending = _event(str(message["event"]))
+            verb, level = _event(str(message["event"]))
             tokens = str(message.get("inputtoken", "")).split(",")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return []
-        if ending == "Exchange":
-            return []
-        level = LEVELS[ending]
         if verb == "unsubscribe":
             for token in tokens:
                 self._forget(token, level)
@@ -348,11 +345,12 @@ class SFeedConnection(SimulatorConnection):
         return len(self._keys)
 
 
-def _event(event: str) -> tuple[str, str]:
+def _event(event: str) -> tuple[str, int]:
+    """What is asked for, at which level. LookupError for what instruments are not subscribed by."""
     for verb in ("subscribe", "unsubscribe"):
         if event.startswith(verb):
-            return verb, event.removeprefix(verb)
-    raise ValueError("no such event")
+            return verb, LEVELS[event.removeprefix(verb)]
+    raise LookupError("no such event")
 
 
 class OrderConnection(OrderStreamConnection):
