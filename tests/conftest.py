@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +104,23 @@ class _Records(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._watch.record(record)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the suite, files with slow tests come first.
+
+    They wait more than they compute, and none of them is left to be waited for at the end. Those of one
+    folder, which need much of the machine at the same moments, are apart.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    slow = dict.fromkeys(item.path for item in items if item.get_closest_marker("slow"))
+    before: Counter[Path] = Counter()
+    turn = {}
+    for path in slow:
+        turn[path] = before[path.parent]
+        before[path.parent] += 1
+    items.sort(key=lambda item: turn.get(item.path, len(slow)))
 
 
 WATCH = pytest.StashKey[SecretWatch]()

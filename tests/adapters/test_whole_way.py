@@ -29,6 +29,8 @@ from tests.gateway.client import Client, connect
 from tests.support.process import ServerProcess, free_port
 from tests.support.vault import cheap_vault
 
+pytestmark = pytest.mark.slow
+
 INSTRUMENTS = 24
 #: Messages within which everything has happened.
 MANY = 3_000

@@ -20,6 +20,8 @@ from openalgo_ws.bus.topics import parse_market_topic
 from openalgo_ws.tick import Mode
 from tests.support.nats_server import NATS_SERVER
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 #: Seconds; it takes half a minute.

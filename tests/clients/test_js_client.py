@@ -24,6 +24,8 @@ from tests.clients.nodejs import CLIENT, node
 from tests.encoding.test_exact import ticks
 from tests.support.process import TIMEOUT, ServerProcess
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 #: Shrinking by way of another process takes minutes, and the example is small enough.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)

@@ -17,6 +17,8 @@ from tests.clients.nodejs import node
 from tests.support.certificates import Authority
 from tests.support.process import ServerProcess, free_port
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

@@ -19,6 +19,8 @@ from openalgo_ws.accounts.store import add_user, login
 from tests.support.process import TIMEOUT, ServerProcess, free_port
 from tests.support.vault import cheap_vault
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "adapter"
 COMMAND = Path(sys.executable).parent / "openalgo-ws"

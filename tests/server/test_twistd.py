@@ -16,6 +16,8 @@ from tests.scale.clients import close_code
 from tests.support.certificates import Authority
 from tests.support.process import free_port
 
+pytestmark = pytest.mark.slow
+
 
 def ask(socket, **request) -> dict:
     socket.send(json.dumps(request))
