@@ -14,7 +14,7 @@ run: $(STAMP)
 
 # Hundreds of tests start servers: were nothing kept of what is compiled, each would compile everything anew.
 test: $(STAMP)
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Feeds against brokers that misbehave: a table of faults and times to recover. Part of `make test`.
 faults: $(STAMP)
