@@ -43,9 +43,10 @@ def ask(client: ClientConnection, **request: Any) -> dict[str, Any]:
 def entered(server: ServerProcess, key: str, **more: Any) -> ClientConnection:
     """A client that has authenticated, with ``more`` in its request.
 
-    It sends no pings: their answers wait behind ticks that a test reads later, perhaps too late.
+    It sends no pings: their answers wait behind ticks that a test reads later, perhaps too late. For the same
+    reason it does not wait long for the answer to its close.
     """
-    client = connect(server.url, open_timeout=PATIENCE, ping_interval=None).__enter__()
+    client = connect(server.url, open_timeout=PATIENCE, ping_interval=None, close_timeout=1).__enter__()
     assert ask(client, action="authenticate", api_key=key, **more)["status"] == "success"
     return client
 

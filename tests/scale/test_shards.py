@@ -70,6 +70,8 @@ def sharded(tmp_path: Path, private: Path, feed: str) -> Iterator[Start]:
 
     def start(*options: str) -> ServerProcess:
         more = {"STATUS_PORT": str(free_port()), "TMPDIR": str(private), "ZERODHA_FEED_URL": feed}
+        # A test reads one client after the other, and the others are no slow ones.
+        more["WS_SLOW_CLIENT_SECONDS"] = "600"
         made.append(ServerProcess(tmp_path, *options, **more))
         return made[-1]
 
