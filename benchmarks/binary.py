@@ -16,7 +16,7 @@ import struct
 import timeit
 from collections import deque
 
-from rich.console import Console
+import figures
 from rich.table import Table
 
 from openalgo_ws.encoding.binary import BinaryMarketData, BinaryMarketDataBatch, Kind
@@ -79,7 +79,7 @@ def whole_head() -> BinaryMarketData:
 
 
 def main() -> None:
-    console = Console()
+    console = figures.console()
     missed: list[str] = []
 
     table = Table(

@@ -10,7 +10,15 @@ from math import ceil, floor, log10
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
+
+
+def console() -> Console:
+    """Where tables go: as wide as the terminal, and in a file or a pipe as wide as they need."""
+    wide = Console()
+    return wide if wide.is_terminal else Console(width=160)
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

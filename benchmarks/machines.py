@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any
 
-from rich.console import Console
+import figures
 from rich.table import Table
 from server import cpu_of, free_port
 from twisted.internet import asyncioreactor
@@ -190,7 +190,7 @@ def run(asked: argparse.Namespace) -> None:
     for name, seconds, count in zip(names, took, [None, *came, sent], strict=True):
         cost = seconds / (asked.rate * asked.seconds) * 1e6
         table.add_row(name, f"{cost:.1f}", "" if count is None else f"{count:,}")
-    Console().print(table)
+    figures.console().print(table)
 
 
 def main() -> None:

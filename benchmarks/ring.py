@@ -27,7 +27,7 @@ import time
 from secrets import token_hex
 from struct import Struct
 
-from rich.console import Console
+import figures
 from rich.table import Table
 
 from openalgo_ws.bus.ring import RingBuffer, RingReader, Wait
@@ -179,7 +179,7 @@ def main() -> int:
                 f"{found['reader_ns']:,.0f}",
                 f"{found['lost']:,.0f}",
             )
-    Console().print(table)
+    figures.console().print(table)
     print(f"floor: {FLOOR:,} batched messages/s, yielding: {'missed' if missed else 'reached'}")
     return int(lost)
 
