@@ -25,13 +25,13 @@ BATCH = 512
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _NOBLOCK = int(zmq.NOBLOCK)
-_INFINITY = float("inf")
 _MODES = {"ltp": 1, "quote": 2, "depth": 3}
 _join = b"".join
 
 
 class Checked(msgspec.Struct, gc=False):
-    """What is looked at of a payload; the rest is validated as JSON."""
+    """What is looked at of a payload; the rest is validated as JSON. No number in it is beyond a float's
+    range."""
 
     ltp: float
 
@@ -168,8 +168,7 @@ async def serve(bus_port: int) -> None:
                 found = held.get(topic)
                 if found is None:
                     continue
-                if not -_INFINITY < _check(payload).ltp < _INFINITY:
-                    continue
+                _check(payload)
                 if not payload.isascii():
                     payload.decode()
                 head, boxes = found
