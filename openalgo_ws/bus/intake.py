@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, pack, unpack
 from openalgo_ws.bus.topics import is_invalidation, parse_market_topic
 
-__all__ = ["BATCH", "Intake", "Message", "Receive"]
+__all__ = ["BATCH", "BRACE", "Intake", "Message", "Receive"]
 
 #: Topic and payload. A message that does not have two frames arrives as its topic and nothing.
 Message = tuple[bytes, bytes]
@@ -39,7 +39,8 @@ _Key = bytes | tuple[bytes, str, str]
 #: Topics that are remembered. Whoever publishes more has them read anew.
 _TOPICS = 65_536
 
-_BRACE = ord("{")
+#: What the payload of a tick begins with, unless it is one of our own batches.
+BRACE = ord("{")
 
 #: Bytes that count as a message where many are in one, as in our own batches.
 _EACH = 256
@@ -169,7 +170,7 @@ class Intake:
             except KeyError:
                 stem = self._stem(topic)
             # What can't be a tick must not replace one; it is counted where all such are.
-            if stem is None or not payload or payload[0] != _BRACE:
+            if stem is None or not payload or payload[0] != BRACE:
                 if topic.startswith(TICKS_PREFIX):
                     self._keep_records(message)
                 else:

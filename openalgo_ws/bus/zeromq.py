@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from txzmq import ZmqConnection, ZmqEndpoint, ZmqEndpointType, ZmqFactory
 
 from openalgo_ws.bus.conflate import ConflatingPublisher, Conflator
-from openalgo_ws.bus.intake import BATCH, Intake
+from openalgo_ws.bus.intake import BATCH, BRACE, Intake
 from openalgo_ws.bus.interface import Bus, Message, Receive
 from openalgo_ws.bus.records import TickRecord
 
@@ -25,7 +25,6 @@ __all__ = ["BusEndpoint", "Message", "Publisher", "Subscriber", "ZmqBus", "ZmqSo
 
 #: As a plain number: an enum's costs more than the read itself.
 _NOBLOCK = int(zmq.NOBLOCK)
-_BRACE = ord("{")
 
 #: Bytes of our own batches that are read in one turn (a batch holds hundreds of ticks).
 _BYTES = 1 << 18
@@ -210,8 +209,8 @@ class Subscriber(ZmqSocket):
                 # Asking after every frame whether another belongs to it would cost seven times the
                 # two reads. A payload begins with a brace (or is one of our own batches); what does
                 # not may be the topic of the next message, after one that had a single frame.
-                if not payload or payload[0] != _BRACE:
-                    while (not payload or payload[0] != _BRACE) and self.socket.getsockopt(zmq.RCVMORE):
+                if not payload or payload[0] != BRACE:
+                    while (not payload or payload[0] != BRACE) and self.socket.getsockopt(zmq.RCVMORE):
                         append((topic, b""))
                         self.malformed += 1
                         topic, payload = payload, recv(_NOBLOCK)

@@ -15,14 +15,14 @@ from openalgo_ws.ops.reports import Report
 from openalgo_ws.scale import control as c
 from openalgo_ws.scale.local import Frames
 
-__all__ = ["Stream", "Supervised"]
+__all__ = ["Supervised"]
 
 #: Seconds between two reports.
 _REPORT = 1.0
 
 
 class _Frames(Frames):
-    def __init__(self, owner: Stream) -> None:
+    def __init__(self, owner: _Stream) -> None:
         self._owner = owner
 
     def stringReceived(self, string: bytes) -> None:
@@ -33,7 +33,7 @@ class _Frames(Frames):
         self._owner.lost()
 
 
-class Stream(Factory):
+class _Stream(Factory):
     """The stream to the supervisor that this process was born with."""
 
     noisy = False
@@ -68,7 +68,7 @@ class Supervised(Service, ABC):
 
     def __init__(self, reactor: Any, orphaned: Callable[[], None]) -> None:
         self._orphaned = orphaned
-        self._stream = Stream(reactor, self.received, self.lost)
+        self._stream = _Stream(reactor, self.received, self.lost)
         self._loop = LoopingCall(self.report)
         self._loop.clock = reactor
 
