@@ -89,6 +89,8 @@ def test_clients_of_all_workers_get_ticks(workers, keys, publisher, bus) -> None
 
     # All together on the status port.
     until(lambda: status(server)["deliveries"] >= 2 * len(clients))
+    # Workers list their clients in reports of every second; bob came a moment ago.
+    until(lambda: len(status(server)["connections"]) > len(clients))
     found = status(server)
     assert found["clients"] == len(found["connections"]) == len(clients) + 1
     assert sum(worker["clients"] for worker in found["workers"].values()) == found["clients"]
