@@ -45,7 +45,7 @@ class Source:
     def __init__(self, line: Line, mode: Mode) -> None:
         self.line = line
         self.mode = mode
-        #: What makes a tick of an untagged publisher's payload, and what makes text of it alone
+        #: What makes a tick of an untagged publisher's payload, and what looks whether its text will do
         #: (`openalgo_ws.gateway.ticks.checker_of`).
         self.read = reader_of(mode)
         self.check = checker_of(mode)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec import ValidationError
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -22,7 +23,7 @@ from openalgo_ws.gateway.frames import READY, TEXT_HEADERS, text_header
 from openalgo_ws.gateway.index import Index
 from openalgo_ws.gateway.line import Line
 from openalgo_ws.gateway.throttle import ThrottleClock
-from openalgo_ws.gateway.ticks import RoutedTick, check_bookless, read_foreign, stamped
+from openalgo_ws.gateway.ticks import RoutedTick, read_foreign, stamped
 from openalgo_ws.gateway.turns import Turns
 from openalgo_ws.gateway.writer import ClientWriter
 from openalgo_ws.tick import Mode
@@ -101,7 +102,8 @@ class Router:
         now = self._reactor.seconds()
         wall_ms = self._wall_ms()
         untagged, touched = self.index.untagged, self.delivery.touched
-        serial = self._serial
+        noting = self.delivery.goes_by_notes(len(messages))
+        before = serial = self._serial
         others = 0
         # An untagged publisher's tick that all subscribers can have as it came is the usual case. For it
         # `openalgo_ws.gateway.ticks.read_foreign`, `Channel.take` and `spliced_text_frame` are written out
@@ -114,18 +116,20 @@ class Router:
                 self._other(topic, payload, now)
                 serial = self._serial
                 continue
-            boxes, check = source.boxes, source.check
+            boxes = source.boxes
+            text = b""
             try:
-                if not boxes:
-                    text = b""
-                elif check is not None:
-                    text = check(payload, wall_ms, source.levels)
-                else:
-                    text = payload
-                    if check_bookless(payload).timestamp is _UNSET:
-                        text = stamped(payload, wall_ms)
-                    if not payload.isascii():
-                        payload.decode()
+                if boxes:
+                    try:
+                        checked = source.check(payload)
+                        levels = source.levels
+                        if not levels or checked.is_within(levels):
+                            text = payload if checked.timestamp is not _UNSET else stamped(payload, wall_ms)
+                            if not payload.isascii():
+                                payload.decode()
+                    except ValidationError:
+                        # A book of the publisher's own form is passed on as it came, if the rest is right.
+                        pass
                 if not text:
                     source.last = tick = source.read(payload, wall_ms)
             except (ValueError, RecursionError):
@@ -145,11 +149,12 @@ class Router:
             source.stats.encoded += 1
             for frames in boxes:
                 frames.append(frame)
-            touched.append(source.only)
+            if noting:
+                touched.append(source.only)
         self._serial = serial
         self.bus_stats.messages += len(messages)
         self.bus_stats.ticks += len(messages) - others
-        self.delivery.flush()
+        self.delivery.flush(everything=not noting and serial != before)
         return self.delivery.under_way()
 
     def _other(self, topic: bytes, payload: bytes, now: float) -> None:

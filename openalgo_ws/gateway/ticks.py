@@ -16,7 +16,6 @@ from openalgo_ws.tick import Mode
 __all__ = [
     "ForeignTick",
     "RoutedTick",
-    "check_bookless",
     "checker_of",
     "read_foreign",
     "reader_of",
@@ -44,6 +43,10 @@ class Checked(msgspec.Struct, gc=False):
     ltp: float
     timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
+    def is_within(self, levels: int) -> bool:
+        """Whether it has no book with more levels than that."""
+        return True
+
 
 class _Book(msgspec.Struct, gc=False):
     buy: list[msgspec.Raw] = []
@@ -52,6 +55,10 @@ class _Book(msgspec.Struct, gc=False):
 
 class _CheckedDepth(Checked, gc=False):
     depth: _Book | None = None
+
+    def is_within(self, levels: int) -> bool:
+        book = self.depth
+        return book is None or (len(book.buy) <= levels and len(book.sell) <= levels)
 
 
 _Text = msgspec.Raw | msgspec.UnsetType
@@ -90,7 +97,7 @@ class _QuoteText(_LtpText):
     last_quantity: _Text = msgspec.UNSET
 
 
-check_bookless = msgspec.json.Decoder(Checked).decode
+_check_bookless = msgspec.json.Decoder(Checked).decode
 _check_with_book = msgspec.json.Decoder(_CheckedDepth).decode
 _ltp_text = msgspec.json.Decoder(_LtpText).decode
 _quote_text = msgspec.json.Decoder(_QuoteText).decode
@@ -131,27 +138,14 @@ def reader_of(mode: Mode) -> Callable[[bytes, int], ForeignTick]:
     return _READERS[mode]
 
 
-def checker_of(mode: Mode) -> Callable[[bytes, int, int], bytes] | None:
-    """`read_foreign` for a mode with a book, where the tick's text is all that is needed of it. It is given
-    the levels that may be told; nothing comes back if the book has more. None for the other modes, of
-    which the router does by itself what `_bookless` does."""
-    return _checked_depth if mode is _DEPTH else None
+def checker_of(mode: Mode) -> Callable[[bytes], Checked]:
+    """The pass over a payload of one mode. ValidationError: `read_foreign` has to tell, for a book may have
+    another form than the usual one."""
+    return _check_with_book if mode is _DEPTH else _check_bookless
 
 
 def _bookless(payload: bytes, now_ms: int) -> bytes:
-    return _passed(check_bookless(payload), payload, now_ms)
-
-
-def _checked_depth(payload: bytes, now_ms: int, levels: int) -> bytes:
-    try:
-        checked = _check_with_book(payload)
-    except msgspec.ValidationError:
-        # A publisher's own idea of a book is passed on as it came, if the rest is right.
-        return _bookless(payload, now_ms)
-    book = checked.depth
-    if book is not None and (len(book.buy) > levels or len(book.sell) > levels):
-        return b""
-    return _passed(checked, payload, now_ms)
+    return _passed(_check_bookless(payload), payload, now_ms)
 
 
 def _passed(checked: Checked, payload: bytes, now_ms: int) -> bytes:
