@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, pack, unpack
 from openalgo_ws.bus.topics import is_invalidation, parse_market_topic
 
-__all__ = ["BATCH", "BRACE", "Intake", "Message", "Receive"]
+__all__ = ["BATCH", "BRACE", "Intake", "Message", "Receive", "ReceivingEnd"]
 
 #: Topic and payload. A message that does not have two frames arrives as its topic and nothing.
 Message = tuple[bytes, bytes]
@@ -248,3 +248,23 @@ class Intake:
         if not line and not latest:
             self.conflating = False
         return found
+
+
+class ReceivingEnd:
+    """What a subscriber tells of its `Intake`: the counters of `openalgo_ws.bus.interface.BusSubscriber`."""
+
+    intake: Intake
+
+    @property
+    def received(self) -> int:
+        """Messages that were read."""
+        return self.intake.messages
+
+    @property
+    def conflated(self) -> int:
+        """Ticks that a newer one replaced while the receiver was busy."""
+        return self.intake.conflated
+
+    def backlog(self) -> int:
+        """What waits for the receiver, without what was read and not looked at yet."""
+        return self.intake.backlog()

@@ -11,7 +11,7 @@ from nats.aio.subscription import Subscription
 
 from openalgo_ws.bus import subjects
 from openalgo_ws.bus.demand import UNTAGGED
-from openalgo_ws.bus.intake import Intake, Message, Receive
+from openalgo_ws.bus.intake import Intake, Message, Receive, ReceivingEnd
 from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.bus.nats_publisher import Asked, Key
 from openalgo_ws.bus.nats_updates import UpdateSubscriber
@@ -25,7 +25,7 @@ _ASKED = 500
 _msgpack = msgspec.msgpack.Encoder()
 
 
-class NatsSubscriber:
+class NatsSubscriber(ReceivingEnd):
     """Receives; implements `openalgo_ws.bus.interface.BusSubscriber`.
 
     With ``everything`` it takes all that there is, otherwise orders, invalidations and what it is told to
@@ -59,11 +59,6 @@ class NatsSubscriber:
     def received(self) -> int:
         """Messages that came and could be read."""
         return self.intake.messages + len(self._fresh) + len(self._spilt)
-
-    @property
-    def conflated(self) -> int:
-        """Ticks that a newer one replaced while the receiver was busy."""
-        return self.intake.conflated
 
     @property
     def lost(self) -> int:

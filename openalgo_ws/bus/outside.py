@@ -9,7 +9,7 @@ import msgspec
 import zmq
 from txzmq import ZmqConnection, ZmqFactory
 
-from openalgo_ws.bus.zeromq import BusEndpoint
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.tick import Mode
 
 __all__ = ["OutsidePublisher"]

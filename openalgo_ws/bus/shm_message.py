@@ -1,41 +1,10 @@
-"""What publisher and subscriber in shared memory have in common: a message's form, and a timer."""
+"""A message's form in shared memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.interfaces import IDelayedCall
-
 from openalgo_ws.bus.intake import Message
 
-__all__ = ["Timer", "join", "part"]
-
-
-class Timer:
-    """One delayed call at a time."""
-
-    def __init__(self, reactor: Any, function: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._function = function
-        self._call: IDelayedCall | None = None
-
-    def start(self, delay: float = 0.0) -> None:
-        """Call after this delay (seconds), or as soon as it was to be called already."""
-        if self._call is None:
-            self._call = self._reactor.callLater(delay, self._run)
-        elif not delay:
-            self._call.reset(0)
-
-    def stop(self) -> None:
-        """Don't call."""
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
-
-    def _run(self) -> None:
-        self._call = None
-        self._function()
+__all__ = ["join", "part"]
 
 
 def join(topic: bytes, payload: bytes) -> bytes:

@@ -12,7 +12,8 @@ from zope.interface import implementer
 from openalgo_ws.bus.conflate import ConflatingPublisher, Conflator
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, tag_of, unpack
 from openalgo_ws.bus.ring import RingBuffer
-from openalgo_ws.bus.shm_message import Timer, join, part
+from openalgo_ws.bus.shm_message import join, part
+from openalgo_ws.bus.timer import Timer
 
 __all__ = ["ShmPublisher"]
 

@@ -10,10 +10,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from openalgo_ws.bus.intake import Intake, Message, Receive
+from openalgo_ws.bus.intake import Intake, Message, Receive, ReceivingEnd
 from openalgo_ws.bus.ring import RingError, RingMissing, RingReader, Wait
 from openalgo_ws.bus.ring_reader import ORDERED, SECOND_LOOK
-from openalgo_ws.bus.shm_message import Timer, part
+from openalgo_ws.bus.shm_message import part
+from openalgo_ws.bus.timer import Timer
 
 __all__ = ["ShmSubscriber"]
 
@@ -24,7 +25,7 @@ _SOON, _LATER = 0.05, 1.0
 
 
 @implementer(IReadDescriptor)
-class ShmSubscriber:
+class ShmSubscriber(ReceivingEnd):
     """Receives everything; implements `openalgo_ws.bus.interface.BusSubscriber`.
 
     With `Wait.BLOCKING` it sleeps on the reader's pipe whenever the ring is empty; with `Wait.YIELDING`
@@ -60,16 +61,6 @@ class ShmSubscriber:
         #: Messages that are no topic and payload.
         self.malformed = 0
         self._join()
-
-    @property
-    def received(self) -> int:
-        """Messages that were read."""
-        return self.intake.messages
-
-    @property
-    def conflated(self) -> int:
-        """Ticks that a newer one replaced while the receiver was busy."""
-        return self.intake.conflated
 
     @property
     def lost(self) -> int:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, react
 
 from openalgo_ws.bus.outside import OutsidePublisher
-from openalgo_ws.bus.zeromq import BusEndpoint
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.cli.progress import Bar
 from openalgo_ws.cli.setup import Setup, pass_setup
 from openalgo_ws.config import Settings

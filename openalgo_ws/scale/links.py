@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 
 from openalgo_ws.bus.intake import Intake, Message
 from openalgo_ws.bus.records import pack_messages
-from openalgo_ws.bus.shm_message import Timer
+from openalgo_ws.bus.timer import Timer
 
 __all__ = ["Ways", "WorkerBus", "WorkerLink"]
 

@@ -11,7 +11,7 @@ from txzmq import ZmqFactory
 
 from openalgo_ws.bus.intake import Intake, Message, Receive
 from openalgo_ws.bus.records import unpack_messages
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqSocket
+from openalgo_ws.bus.zmq_socket import BusEndpoint, ZmqSocket
 from openalgo_ws.scale.links import WorkerLink
 
 __all__ = ["PipeBus", "PipeLink", "Pipes"]
@@ -109,11 +109,14 @@ class PipeBus(ZmqSocket):
             # The edge-triggered descriptor will tell of the next packet.
             more = False
         if self.intake.take(messages, more):
-            self._later(0, self.doRead)
+            self._next.start()
+
+    def _due(self) -> None:
+        self.doRead()
 
     def _go_on(self) -> None:
         if self.factory is not None:
-            self._later(0, self.doRead)
+            self._next.start()
 
 
 def _factory(reactor: Any) -> ZmqFactory:

@@ -12,7 +12,8 @@ from twisted.internet.ssl import Certificate
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.demand import Demand, ExternalDemand, NoDemand
 from openalgo_ws.bus.interface import Bus, BusPublisher
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
+from openalgo_ws.bus.zeromq import ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.config import Settings
 from openalgo_ws.config.alerts import rules_in_force
 from openalgo_ws.feeds.environment import SystemEnvironment

@@ -16,9 +16,10 @@ import msgspec
 from openalgo_ws import __version__
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.demand import Demand
+from openalgo_ws.bus.intake import Message
 from openalgo_ws.bus.nats import NatsBus, NatsPublisher
 from openalgo_ws.bus.nats_link import NatsLink, WrongReactor
-from openalgo_ws.bus.zeromq import Message, ZmqBus
+from openalgo_ws.bus.zeromq import ZmqBus
 from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.gateway.listen import endpoint

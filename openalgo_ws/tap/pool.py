@@ -14,7 +14,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 
 from openalgo_ws.bus.demand import Demand
-from openalgo_ws.bus.zeromq import Message
+from openalgo_ws.bus.intake import Message
 from openalgo_ws.config import Settings
 from openalgo_ws.gateway.listen import endpoint
 from openalgo_ws.gateway.service import Gateway

@@ -16,6 +16,7 @@ from zope.interface import implementer
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.bus.ring import RingError
+from openalgo_ws.bus.zmtp_link import BusAddressError
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.event_loop import loop_of
 from openalgo_ws.gateway.listen import EndpointError
@@ -141,7 +142,7 @@ def refusals(settings: Settings) -> Iterator[None]:
     """End the process with one line for what is refused inside."""
     try:
         yield
-    except (SettingsError, EndpointError, CannotBind, PathTooLong) as error:
+    except (SettingsError, EndpointError, BusAddressError, CannotBind, PathTooLong) as error:
         stop(error)
     except (BadDatabaseUrl, DatabaseUnavailable) as error:
         stop(f"DATABASE_URL: {error}")

@@ -15,7 +15,8 @@ from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.service import Accounts
 from openalgo_ws.bus.ring import Wait
 from openalgo_ws.bus.shm import ShmBus
-from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
+from openalgo_ws.bus.zeromq import Publisher, ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.config import Settings
 from openalgo_ws.demo import BROKER, DEMO_PEPPER, Demo
 from openalgo_ws.feeds.environment import SystemEnvironment

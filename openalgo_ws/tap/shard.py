@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from openalgo_ws.accounts.service import Accounts
-from openalgo_ws.bus.zeromq import BusEndpoint, Publisher, ZmqBus
+from openalgo_ws.bus.zeromq import Publisher, ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.config import Settings
 from openalgo_ws.feeds.environment import SystemEnvironment
 from openalgo_ws.ops.metrics import loop_metric

@@ -11,7 +11,10 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from openalgo_ws.bus.zeromq import BusEndpoint, Message, Subscriber, ZmqBus
+from openalgo_ws.bus.intake import Message
+from openalgo_ws.bus.zeromq import ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
+from openalgo_ws.bus.zmq_subscriber import Subscriber
 
 PATIENCE = 20.0
 SYMBOLS = 50
@@ -63,7 +66,7 @@ async def test_a_gateway_that_is_busy_all_the_time_loses_no_latest_value_and_no_
 ) -> None:
     gateway = Gateway()
     subscriber = bus.subscriber([BusEndpoint("tcp://127.0.0.1:*", True)], gateway)
-    foreign.connect(subscriber.addresses())
+    foreign.connect(subscriber.addresses()[0])
     while gateway.busy is None:
         foreign.send_multipart([b"hello", b"{}"])
         await deferLater(reactor, 0)

@@ -10,8 +10,10 @@ import zmq
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
+from openalgo_ws.bus.intake import Message
 from openalgo_ws.bus.records import TICKS_PREFIX, TickRecord, tag_of, unpack
-from openalgo_ws.bus.zeromq import BusEndpoint, Message, ZmqBus
+from openalgo_ws.bus.zeromq import ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.tick import Mode
 
 
@@ -84,7 +86,7 @@ async def test_a_foreign_publisher_over_tcp(bus: ZmqBus, collector: Collector) -
     subscriber = bus.subscriber([BusEndpoint("tcp://127.0.0.1:*", True)], collector)
     with zmq.Context() as context, context.socket(zmq.PUB) as foreign:
         foreign.linger = 0
-        foreign.connect(subscriber.addresses())
+        foreign.connect(subscriber.addresses()[0])
         from twisted.internet.task import LoopingCall
 
         loop = LoopingCall(foreign.send_multipart, [b"NSE_SBIN_LTP", b'{"ltp":1}'])
@@ -104,7 +106,7 @@ async def test_messages_that_do_not_have_two_frames_cost_only_themselves(
     odd = [[b"alone"], [b"a", b"b", b"c"], [b"two", b"texts"], [b"four", b"{", b"{", b"{"], [b""]]
     with zmq.Context() as context, context.socket(zmq.PUB) as foreign:
         foreign.linger = 0
-        foreign.connect(subscriber.addresses())
+        foreign.connect(subscriber.addresses()[0])
         await joined_from_outside(foreign, collector)
         sent = 0
         for first in odd:

@@ -22,7 +22,8 @@ from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.bus.ring import Wait
 from openalgo_ws.bus.segment import folder
 from openalgo_ws.bus.shm import ShmBus, ShmPublisher
-from openalgo_ws.bus.zeromq import BusEndpoint, ZmqBus
+from openalgo_ws.bus.zeromq import ZmqBus
+from openalgo_ws.bus.zmq_socket import BusEndpoint
 from tests.bus.contract.receiver import until
 from tests.support.nats_server import NATS_SERVER, NatsServer
 
