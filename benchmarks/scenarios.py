@@ -37,7 +37,13 @@ FANOUT = {
         "100,000 ticks/s that nobody wants", 1, 3000, 1, "quote", rate=100_000, unwanted=True
     ),
     "unwantedb": Scenario(
-        "300,000 ticks/s that nobody wants", 1, 3000, 1, "quote", rate=300_000, unwanted=True
+        "1,000,000 ticks/s that nobody wants, more than are taken",
+        1,
+        3000,
+        1,
+        "quote",
+        rate=1e6,
+        unwanted=True,
     ),
     "memory": Scenario("10,000 clients × the same 10 symbols at 20 ticks/s", 10_000, 10, 10, "ltp", rate=20),
 }
