@@ -8,7 +8,8 @@ conflate what their gateway has no time for (`openalgo_ws.bus.intake`); publishe
 server can't be reached. What was on its way when a connection broke is lost; therefore a publisher that is
 back says the last tick of every instrument again, and a subscriber that is back, or begins to be
 interested, asks for it. What is no market data is numbered, and what is missing of it asked for
-(`openalgo_ws.bus.nats_updates`).
+(`openalgo_ws.bus.nats_updates`). What a feed process had on its way when it was halted comes late, and is
+passed over (`openalgo_ws.bus.terms`).
 
 The client is nats-py, which lives on asyncio: this needs Twisted's asyncio reactor
 (``twistd --reactor=asyncio``).
@@ -28,17 +29,20 @@ class NatsBus:
     """Publishers and subscribers on one connection; implements `openalgo_ws.bus.interface.Bus`.
 
     ``bound`` ticks and ``updates`` order updates wait for the server before ticks are conflated and the
-    oldest update is lost.
+    oldest update is lost. Who publishes under a lease gives its ``term`` (`openalgo_ws.bus.terms`).
     """
 
-    def __init__(self, link: NatsLink, *, bound: int = 10_000, updates: int = 10_000) -> None:
+    def __init__(
+        self, link: NatsLink, *, bound: int = 10_000, updates: int = 10_000, term: int | None = None
+    ) -> None:
         self._link = link
         self._bound = bound
         self._updates = updates
+        self._term = term
         self._made: list[LinkEnd] = []
 
     def publisher(self) -> NatsPublisher:
-        publisher = NatsPublisher(self._link, bound=self._bound, updates=self._updates)
+        publisher = NatsPublisher(self._link, bound=self._bound, updates=self._updates, term=self._term)
         self._made.append(publisher)
         return publisher
 

@@ -47,11 +47,13 @@ class NatsPublisher:
     """Publishes ticks and order updates; implements `openalgo_ws.bus.interface.BusPublisher`.
 
     Beyond ``bound`` ticks that wait, the latest of each instrument and mode is kept; beyond ``updates``
-    order updates the oldest is lost.
+    order updates the oldest is lost. ``term`` is that of the lease under which ticks of feeds are published
+    (`openalgo_ws.bus.terms`), None where there is no lease.
     """
 
-    def __init__(self, link: NatsLink, *, bound: int, updates: int) -> None:
+    def __init__(self, link: NatsLink, *, bound: int, updates: int, term: int | None) -> None:
         self._link = link
+        self._term = "" if term is None else subjects.of_term(term)
         self._bound = bound
         self._waiting: dict[Key, list[_Tick]] = {}
         self._count = 0
@@ -166,7 +168,7 @@ class NatsPublisher:
             some, records = records[:run], records[run:]
             subject = subjects.of_ticks(feed, exchange, symbol, mode)
             for payload in self._payloads(some, client.max_payload):
-                await client.publish(subject, payload)
+                await client.publish(subject, payload, self._term)
 
     def _payloads(self, records: list[TickRecord], most: int) -> Iterable[bytes]:
         payload = pack(records)

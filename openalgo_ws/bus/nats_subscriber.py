@@ -15,6 +15,8 @@ from openalgo_ws.bus.intake import Intake, Message, Receive, ReceivingEnd
 from openalgo_ws.bus.nats_link import NatsLink
 from openalgo_ws.bus.nats_publisher import Asked, Key
 from openalgo_ws.bus.nats_updates import UpdateSubscriber
+from openalgo_ws.bus.records import topic_for
+from openalgo_ws.bus.terms import Terms
 from openalgo_ws.bus.topics import parse_market_topic
 
 __all__ = ["NatsSubscriber"]
@@ -48,10 +50,13 @@ class NatsSubscriber(ReceivingEnd):
         self._subjects: dict[str, Key | None] = dict.fromkeys(subjects.TICKS if everything else ())
         self._subscribed: dict[str, Subscription] = {}
         self._asking: Asked = []
+        self._terms = Terms(link.reactor, self._begun_anew)
         self._changing = False
         self.intake = Intake(receive, self._soon, batch=batch, mark=mark)
         self._lost = 0
         self._malformed = 0
+        #: Ticks that were passed over, because they are of a term before the present one.
+        self.past = 0
         self._others = UpdateSubscriber(link, self._take, most=updates)
         link.join(self)
 
@@ -153,10 +158,19 @@ class NatsSubscriber(ReceivingEnd):
             return
         try:
             topic = subjects.topic_of(message.subject)
+            term = subjects.term_of(message.reply)
         except subjects.BadSubject:
             self._malformed += 1
             return
+        if term is not None and not self._terms.counts(topic, term):
+            self.past += 1
+            return
         self._take((topic, message.data))
+
+    def _begun_anew(self, topic: bytes) -> None:
+        """What this feed said in the last moments has been passed over: it has to say the last again."""
+        self._asking += [key for key in self._subjects.values() if key and topic_for(key[0]) == topic]
+        self._start()
 
     def _take(self, message: Message) -> None:
         self._fresh.append(message)

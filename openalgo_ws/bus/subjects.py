@@ -4,6 +4,7 @@
 |---|---|
 | ``oa.t.<feed>.<exchange>.<symbol>.<mode>`` | ticks of a feed, as `openalgo_ws.bus.records.pack` makes them |
 | ``oa.f.<exchange>.<symbol>.<mode>`` | a tick of an untagged publisher, as it came |
+| ``oa.l.<term>`` | ticks' subject for replies: it only says in which term of the lease they were published |
 | ``oa.x.<topic>`` | any other message of the platform: orders, invalidations |
 | ``oa.n.<publisher>.<number>`` | these messages' subject for replies: it only says their number |
 | ``oa.n`` | asks publishers which of those they have |
@@ -48,13 +49,16 @@ __all__ = [
     "interest",
     "number_of",
     "of_message",
+    "of_term",
     "of_ticks",
+    "term_of",
     "token",
     "topic_of",
     "untoken",
 ]
 
 SNAPSHOTS = "oa.s"
+TERMS = "oa.l."
 MESSAGES = "oa.x."
 OTHERS = MESSAGES + ">"
 #: What a subscriber to all ticks takes.
@@ -79,6 +83,7 @@ MEMBERS = "oa.m"
 _SPECIAL = re.compile(rb"[^A-Za-z0-9_-]")
 _WRITTEN = re.compile(rb"=([0-9a-f]{2})")
 _TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9a-f]{2})+")
+_TERM = re.compile(r"oa\.l\.([0-9]{1,19})")
 _NUMBERED = re.compile(r"oa\.n\.([0-9a-f]{16})\.([0-9]{1,18})")
 #: How an empty text is written: no other is written so, because a byte has two digits.
 _EMPTY = "="
@@ -139,6 +144,22 @@ def topic_of(subject: str) -> bytes:
     except UnicodeDecodeError:
         pass
     raise BadSubject(subject)
+
+
+def of_term(term: int) -> str:
+    """What a tick says of the term in which it was published."""
+    return f"{TERMS}{term}"
+
+
+def term_of(reply: str) -> int | None:
+    """The term that a tick's subject for replies names; None if it names none. BadSubject if it is not as our
+    publishers make it."""
+    if not reply:
+        return None
+    found = _TERM.fullmatch(reply)
+    if found is None:
+        raise BadSubject(reply)
+    return int(found[1])
 
 
 def number_of(reply: str) -> tuple[str, int] | None:

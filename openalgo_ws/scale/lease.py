@@ -31,8 +31,9 @@ class LeaseStoreAway(Exception):
 class LeaseStore(Protocol):
     """Where the lease is."""
 
-    def take(self) -> Deferred[bool]:
-        """Take the lease, or renew it. False: somebody else has it. Fails with `LeaseStoreAway`."""
+    def take(self) -> Deferred[int | None]:
+        """Take the lease, or renew it; a number that is larger each time, whoever takes it. None: somebody
+        else has it. Fails with `LeaseStoreAway`."""
 
     def give_back(self) -> Deferred[None]:
         """Let others have it at once, if it is ours. Fails with `LeaseStoreAway`."""
@@ -61,6 +62,7 @@ class Lease:
         self._gained = gained
         self._lost = lost
         self._end: IDelayedCall | None = None
+        self._term = 0
         self._complained = False
         self._asking = LoopingCall(self._ask)
         self._asking.clock = clock
@@ -69,6 +71,12 @@ class Lease:
     def held(self) -> bool:
         """Whether this process leads."""
         return self._end is not None
+
+    @property
+    def term(self) -> int:
+        """The number of the time for which this process leads, or led last: whoever leads after it has a
+        larger one, as long as the store keeps count."""
+        return self._term
 
     @property
     def asking(self) -> bool:
@@ -93,10 +101,10 @@ class Lease:
         # The next question waits for the answer.
         return self._store.take().addCallbacks(self._answered, self._away, callbackArgs=(asked,))
 
-    def _answered(self, ours: bool, asked: float) -> None:
+    def _answered(self, number: int | None, asked: float) -> None:
         self._complained = False
         rest = asked + self._ttl * _TRUSTED - self._clock.seconds()
-        if not ours:
+        if number is None:
             self._lose()
         elif rest > 0 and self._asking.running:
             led = self.held
@@ -104,6 +112,7 @@ class Lease:
                 self._end.cancel()
             self._end = self._clock.callLater(rest, self._expire)
             if not led:
+                self._term = number
                 self._gained()
 
     def _away(self, failure: Failure) -> None:

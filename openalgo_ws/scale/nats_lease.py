@@ -49,8 +49,9 @@ class NatsLeaseStore:
         #: The revision of the entry that is ours.
         self._revision: int | None = None
 
-    def take(self) -> Deferred[bool]:
-        """Take the lease, or renew it. False: somebody else has it. Fails with `LeaseStoreAway`."""
+    def take(self) -> Deferred[int | None]:
+        """Take the lease, or renew it; the bucket's revision. None: somebody else has it. Fails with
+        `LeaseStoreAway`."""
         return self._asked(self._take())
 
     def give_back(self) -> Deferred[None]:
@@ -71,14 +72,14 @@ class NatsLeaseStore:
 
         return Deferred.fromFuture(asyncio.ensure_future(guarded()))
 
-    async def _take(self) -> bool:
+    async def _take(self) -> int | None:
         bucket = await self._found()
         try:
             if self._revision is None:
                 self._revision = await bucket.create(self._name, self._owner)
             else:
                 self._revision = await bucket.update(self._name, self._owner, last=self._revision)
-            return True
+            return self._revision
         except (KeyNotFoundError, KeyWrongLastSequenceError):
             self._revision = None
         # Perhaps it is ours all the same, by a renewal whose answer did not come.
@@ -86,11 +87,11 @@ class NatsLeaseStore:
             entry = await bucket.get(self._name)
             if entry.value == self._owner and entry.revision is not None:
                 self._revision = await bucket.update(self._name, self._owner, last=entry.revision)
-                return True
+                return self._revision
         except (KeyNotFoundError, KeyWrongLastSequenceError):
             # It vanishes now, or changes hands: the next question will tell.
             pass
-        return False
+        return None
 
     async def _give_back(self) -> None:
         revision, self._revision = self._revision, None
@@ -125,7 +126,7 @@ class NatsMarkStore(NatsLeaseStore):
         super().__init__(link, name, owner=owner, ttl=ttl)
         self._warned = False
 
-    async def _take(self) -> bool:
+    async def _take(self) -> int | None:
         bucket = await self._found()
         for _ in range(_TRIES):
             try:
@@ -136,18 +137,15 @@ class NatsMarkStore(NatsLeaseStore):
                         self.log.warn(
                             "feed processes that are set otherwise are there: waiting for their end"
                         )
-                    return False
-                await bucket.update(self._name, self._owner, last=entry.revision)
+                    return None
+                return await bucket.update(self._name, self._owner, last=entry.revision)
             except KeyNotFoundError:
                 pass
             except KeyWrongLastSequenceError:
                 # Somebody else wrote it, or it has vanished.
                 continue
-            else:
-                return True
             with suppress(KeyWrongLastSequenceError):
-                await bucket.create(self._name, self._owner)
-                return True
+                return await bucket.create(self._name, self._owner)
         raise LeaseStoreAway("too many ask for it")
 
     async def _give_back(self) -> None:

@@ -26,8 +26,8 @@ _GATEWAYS = 1024
 class _Term:
     """The feed side from when the lease was gained until it was lost."""
 
-    def __init__(self, link: NatsLink, part: str, make: Callable[[NatsBus], FeedSide]) -> None:
-        self._bus = NatsBus(link)
+    def __init__(self, link: NatsLink, number: int, part: str, make: Callable[[NatsBus], FeedSide]) -> None:
+        self._bus = NatsBus(link, term=number)
         self.feeds = make(self._bus)
         server = DemandServer(
             link.reactor,
@@ -128,7 +128,7 @@ class Leader:
         leads = self._leading and self._wanted
         if leads and self._term is None:
             self.log.info("this process serves {what}", what=self._what)
-            self._term = _Term(self._link, self._part, self._make)
+            self._term = _Term(self._link, self._lease.term, self._part, self._make)
             self._term.begin()
         elif not leads and self._term is not None:
             self.log.info("this process serves {what} no more", what=self._what)

@@ -19,12 +19,14 @@ class Shared:
         self.advance = self._clock.advance
         self.owner: str | None = None
         self._until = 0.0
+        self._number = 0
 
-    def take(self, name: str) -> bool:
+    def take(self, name: str) -> int | None:
         if self.owner not in (None, name) and self._clock.seconds() < self._until:
-            return False
+            return None
         self.owner, self._until = name, self._clock.seconds() + TTL
-        return True
+        self._number += 1
+        return self._number
 
 
 class Store:
@@ -35,15 +37,15 @@ class Store:
         self._name = name
         self.away = False
         #: With a list here answers wait until they are called for.
-        self.waiting: list[tuple[Deferred[bool], bool]] | None = None
+        self.waiting: list[tuple[Deferred[int | None], int | None]] | None = None
 
-    def take(self) -> Deferred[bool]:
+    def take(self) -> Deferred[int | None]:
         if self.away:
             return fail(LeaseStoreAway("it is away"))
         answer = self._shared.take(self._name)
         if self.waiting is None:
             return succeed(answer)
-        deferred: Deferred[bool] = Deferred()
+        deferred: Deferred[int | None] = Deferred()
         self.waiting.append((deferred, answer))
         return deferred
 
@@ -131,6 +133,24 @@ def test_a_store_that_is_away_for_a_moment_costs_nothing(world: World) -> None:
         store.away = False
     world.run(20)
     assert world.terms == ["one"]
+
+
+def test_each_term_has_a_larger_number(world: World) -> None:
+    world.run(7)
+    lease = world.leases["one"]
+    first = lease.term
+    # Renewals are of the same term.
+    world.run(TTL)
+    assert (lease.held, lease.term) == (True, first)
+    world.stores["one"].away = True
+    world.run(20)
+    second = world.leases["two"].term
+    assert second > first
+    world.stores["one"].away = False
+    world.leases["two"].stop()
+    world.run(TTL)
+    assert world.terms == ["one", "two", "one"]
+    assert lease.term > second
 
 
 def test_a_late_answer_counts_from_the_question(world: World) -> None:

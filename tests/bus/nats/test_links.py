@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest_twisted
 from twisted.internet import reactor
+from twisted.internet.defer import Deferred
 
 from openalgo_ws.bus.demand import UNTAGGED
 from openalgo_ws.bus.nats import NatsBus
@@ -152,3 +155,42 @@ async def test_a_publisher_that_is_closed_answers_no_more(links: Links) -> None:
     new.publish("feed", tick("SBIN", 4))
     await until(lambda: receiver.latest("feed") == {"SBIN": 4})
     assert {number for _, number in receiver.ticks("feed")} == {1, 3, 4}
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_halted_process_had_on_its_way_comes_too_late(links: Links) -> None:
+    before, after, gateway = links(), links(), links()
+    receiver = Receiver()
+    # They publish under a lease, which the second has got after the first.
+    halted, successor = NatsBus(before, term=17).publisher(), NatsBus(after, term=23).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver, everything=False)
+    await up(before, after, gateway)
+    for symbol in ("SBIN", "INFY"):
+        subscriber.want("alice.zerodha", symbol, "NSE")
+        halted.publish("alice.zerodha", tick(symbol, 1))
+    await until(lambda: receiver.latest("alice.zerodha") == {"SBIN": 1, "INFY": 1})
+    successor.publish("alice.zerodha", tick("SBIN", 3))
+    await until(lambda: receiver.latest("alice.zerodha")["SBIN"] == 3)
+    halted.publish("alice.zerodha", tick("SBIN", 2))
+    halted.publish("alice.zerodha", tick("INFY", 2))
+    # Another feed's ticks say when these have come.
+    halted.publish("bob.zerodha", tick("SBIN", 1))
+    subscriber.want("bob.zerodha", "SBIN", "NSE")
+    await until(lambda: receiver.latest("bob.zerodha") == {"SBIN": 1})
+    assert receiver.latest("alice.zerodha") == {"SBIN": 3, "INFY": 1}
+    assert subscriber.past >= 2
+    assert subscriber.malformed == 0
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_reply_that_names_no_term_is_malformed(links: Links) -> None:
+    feeds, gateway = links(), links()
+    receiver = Receiver()
+    publisher = NatsBus(feeds).publisher()
+    subscriber = NatsBus(gateway).subscriber(receiver)
+    await up(feeds, gateway)
+    await until(lambda: publisher.publish("feed", tick("SBIN", 1)) or receiver.latest("feed"))
+    client = feeds.client
+    assert client is not None
+    await Deferred.fromFuture(asyncio.ensure_future(client.publish("oa.t.feed.NSE.SBIN.LTP", b"", "oa.l.x")))
+    await until(lambda: subscriber.malformed == 1)

@@ -39,11 +39,16 @@ async def takes(one: NatsLeaseStore) -> None:
 @pytest_twisted.ensureDeferred
 async def test_one_has_it_until_it_gives_it_back(links: Links) -> None:
     one, two = await store(links(), "one"), await store(links(), "two")
-    assert await one.take()
+    first = await one.take()
+    assert first
     assert not await two.take()
-    assert await one.take()
+    renewed = await one.take()
+    assert renewed
     await one.give_back()
-    assert await two.take()
+    second = await two.take()
+    assert second
+    # Who takes it later has a larger number, also after it was given back.
+    assert first < renewed < second
     assert not await one.take()
     # What is not one's own is not given back.
     await one.give_back()
@@ -118,7 +123,7 @@ async def test_a_mark_is_of_all_who_write_the_same(links: Links) -> None:
     # They renew it in the same moment, and none of them ever loses it.
     for _ in range(20):
         answers = await DeferredList([one.take() for one in marks])
-        assert all(result is True for ok, result in answers if ok)
+        assert all(result for ok, result in answers if ok)
         assert all(failure.check(LeaseStoreAway) for ok, failure in answers if not ok)
         assert any(ok for ok, _ in answers)
     other = await mark(links(), "three")
