@@ -71,6 +71,10 @@ class Subscriber(ReceivingEnd):
         """Messages that did not have two frames."""
         return self._publishers.malformed + (0 if self._inside is None else self._inside.malformed)
 
+    def unread(self) -> int:
+        """Bytes of publishers outside that have come and wait before the intake."""
+        return self._publishers.unread()
+
     def close(self) -> None:
         """As `shutdown`."""
         self.shutdown()
@@ -91,8 +95,9 @@ class Subscriber(ReceivingEnd):
     def _turn(self) -> None:
         size = self.intake.size
         ours: list[Message] = []
-        # Half of a turn is for either side, where both have so much.
-        more_of_ours = self._inside is not None and self._inside.read(ours, (size + 1) // 2)
+        # Half of a turn is for either side, where something waits outside.
+        most = (size + 1) // 2 if self._publishers.waits else size
+        more_of_ours = self._inside is not None and self._inside.read(ours, most)
         messages, more = self._publishers.take(size - len(ours))
         if self.intake.take(ours + messages if ours else messages, more or more_of_ours):
             self._soon()

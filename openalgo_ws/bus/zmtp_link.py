@@ -7,12 +7,10 @@ whose queue is full drops the newest in silence, and looks at as much of it in a
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IPushProducer
@@ -25,8 +23,9 @@ from openalgo_ws.bus.intake import BATCH, Message
 from openalgo_ws.bus.timer import Timer
 from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.bus.zmtp import GREETING, PublisherStream, ZmtpError
+from openalgo_ws.bus.zmtp_address import BusAddressError, host_and_port, make_way, socket_path, written
 
-__all__ = ["BusAddressError", "Publishers"]
+__all__ = ["Publishers"]
 
 #: Bytes that are read at a time, and how often in a turn at most.
 _READ = 1 << 15
@@ -48,15 +47,8 @@ _OVERHEAD = 100
 #: Seconds that a publisher has to say what it is.
 _PATIENCE = 30.0
 
-#: Bytes of a Unix socket's path; a connection to a longer one would be tried once, and never again.
-_LONGEST_PATH = 107
-
 #: Publishers that may wait to be let in.
 _BACKLOG = 100
-
-
-class BusAddressError(ValueError):
-    """An address that the bus can't have; the message is one line for people."""
 
 
 class Publishers:
@@ -85,7 +77,7 @@ class Publishers:
             if scheme == "ipc" and rest:
                 self._attach_path(rest, endpoint.bind)
             elif scheme == "tcp":
-                self._attach_port(*_host_and_port(endpoint), endpoint.bind)
+                self._attach_port(*host_and_port(endpoint), endpoint.bind)
             else:
                 raise BusAddressError(f"the bus can't have {endpoint.address}: neither tcp:// nor ipc://")
         except CannotListenError as error:
@@ -93,11 +85,9 @@ class Publishers:
             raise BusAddressError(f"the bus can't have {endpoint.address}: {reason}") from error
 
     def _attach_path(self, name: str, bind: bool) -> None:
-        # An abstract one begins with "@", as with libzmq.
-        path = "\0" + name[1:] if name.startswith("@") else name
-        if len(os.fsencode(path)) > _LONGEST_PATH:
-            raise BusAddressError(f"the bus can't have ipc://{name}: the path is too long")
+        path = socket_path(name)
         if bind:
+            make_way(path)
             listener = _Listener(self)
             self._ports.append(self.reactor.listenUNIX(path, listener, backlog=_BACKLOG, mode=0o600))
         else:
@@ -114,7 +104,12 @@ class Publishers:
 
     def addresses(self) -> list[str]:
         """Those bound, with their real ports."""
-        return [_address(port.getHost()) for port in self._ports]
+        return [written(port.getHost()) for port in self._ports]
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has come that has not been looked at."""
+        return bool(self._waiting)
 
     def take(self, most: int) -> tuple[list[Message], bool]:
         """About so many messages at most, of all publishers by turns, each one's in order; and whether more
@@ -131,6 +126,11 @@ class Publishers:
             if link.waits:
                 waiting.append(link)
         return found, bool(waiting)
+
+    def unread(self) -> int:
+        """Bytes that publishers have sent and that have not been looked at, with what each packet counts
+        besides."""
+        return sum(link.size for link in {*self._links, *self._waiting})
 
     def close(self) -> Deferred[Any]:
         """Hang up and listen no more; fires when the ports are free."""
@@ -176,18 +176,23 @@ class Publishers:
 
 @implementer(IPushProducer)
 class _Link(Protocol):
-    """A connection with a publisher, or with one who should be. Who takes no answers is not read either."""
+    """A connection with a publisher, or with one who should be. Who takes no answers is not read either.
+
+    ``reached`` is called when it turns out to be one.
+    """
 
     transport: Any
 
-    def __init__(self, owner: Publishers, keep_alive: bool) -> None:
+    def __init__(self, owner: Publishers, keep_alive: bool, reached: Callable[[], None]) -> None:
         self._owner = owner
         self._keep_alive = keep_alive
+        self._reached = reached
+        self._unknown = True
         self._stream = PublisherStream(self._say)
         self._patience = Timer(owner.reactor, self._too_late)
         #: What was read, the oldest first, and what that counts.
         self._chunks: deque[bytes] = deque()
-        self._size = 0
+        self.size = 0
         #: So much waits here that nothing is read.
         self._full = False
         #: What it was told still waits for it.
@@ -218,16 +223,19 @@ class _Link(Protocol):
         reads = _READS
         while True:
             chunks.append(data)
-            self._size += len(data) + _OVERHEAD
+            self.size += len(data) + _OVERHEAD
             reads -= 1
-            if len(data) < _READ or self._size >= _MOST_WAITING or not reads:
+            if len(data) < _READ or self.size >= _MOST_WAITING or not reads:
                 break
             try:
                 data = receive(_READ)
             except OSError:
-                # There is nothing more now, or it is the end, which the transport will find by itself.
+                # There is nothing more now, or it has failed, which the transport will find by itself.
                 break
-        if self._size >= _MOST_WAITING:
+            if not data:
+                # The transport will find the end by itself, too.
+                break
+        if self.size >= _MOST_WAITING:
             self._full = True
             self.transport.pauseProducing()
         if first:
@@ -237,7 +245,7 @@ class _Link(Protocol):
         """Append the messages that end in what has waited longest; how many bytes that is."""
         stream, owner = self._stream, self._owner
         data = self._chunks.popleft()
-        self._size -= len(data) + _OVERHEAD
+        self.size -= len(data) + _OVERHEAD
         malformed = stream.malformed
         found += stream.receive(data)
         owner.malformed += stream.malformed - malformed
@@ -245,9 +253,11 @@ class _Link(Protocol):
             self._chunks.clear()
             owner.refused(self.transport.getPeer(), stream.failed)
             self.transport.abortConnection()
-        elif stream.subscribed:
+        elif self._unknown and stream.subscribed:
+            self._unknown = False
             self._patience.stop()
-        if self._full and self._size < _MOST_WAITING // 2:
+            self._reached()
+        if self._full and self.size < _MOST_WAITING // 2:
             self._full = False
             self._go_on()
         return len(data)
@@ -301,11 +311,12 @@ class _Listener(ServerFactory[_Link]):
 
     def buildProtocol(self, addr: Any) -> _Link:
         """A link for a publisher that has come."""
-        return _Link(self._owner, self._keep_alive)
+        return _Link(self._owner, self._keep_alive, lambda: None)
 
 
 class _Dialler(ReconnectingClientFactory):
-    """Keeps up the connection with a publisher that is bound."""
+    """Keeps up the connection with a publisher that is bound. Who is there and is none is sought ever more
+    slowly, as is who is not there."""
 
     noisy = False
     initialDelay = 0.1
@@ -319,29 +330,4 @@ class _Dialler(ReconnectingClientFactory):
 
     def buildProtocol(self, addr: Any) -> _Link:
         """A link for a publisher that was reached."""
-        self.resetDelay()  # type: ignore[no-untyped-call]
-        return _Link(self._owner, self._keep_alive)
-
-
-def _address(host: Any) -> str:
-    """A bound address as ZeroMQ writes it."""
-    if isinstance(host, UNIXAddress):
-        path = os.fsdecode(host.name or b"")
-        return "ipc://" + ("@" + path[1:] if path.startswith("\0") else path)
-    name = f"[{host.host}]" if isinstance(host, IPv6Address) else host.host
-    return f"tcp://{name}:{host.port}"
-
-
-def _host_and_port(endpoint: BusEndpoint) -> tuple[str, int]:
-    """Of a ``tcp://`` address; "*" is every interface, or any port."""
-    host, colon, port = endpoint.address.removeprefix("tcp://").rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if endpoint.bind and host == "*":
-        host = ""
-    elif host in {"", "*"}:
-        colon = ""
-    if endpoint.bind and port == "*":
-        port = "0"
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise BusAddressError(f"the bus can't have {endpoint.address}: not tcp://HOST:PORT")
-    return host, int(port)
+        return _Link(self._owner, self._keep_alive, self.resetDelay)

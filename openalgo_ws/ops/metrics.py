@@ -199,6 +199,11 @@ class _Server(Collector):
                 "Ticks replaced while the gateway lagged behind the bus.",
                 intake.conflated,
             )
+        unread = self._sources.unread
+        if unread is not None:
+            yield _gauge(
+                "bus_unread_bytes", "What publishers outside sent and nobody looked at yet.", unread()
+            )
         if bus is not None:
             yield _gauge("bus_backlog", "Records that wait for room on the bus.", bus.backlog())
             yield _counter("bus_conflated", "Records replaced while they waited for room.", bus.conflated)

@@ -137,9 +137,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a server. Without feeds of its own it has no `feeds`, `bus`, `meter` and `probe`.
     With worker processes `gateway` is the one that serves the status page alone.
 
-    ``due`` names the feeds of which something is held whose exchange trades now. ``served`` tells, where
-    feeds are other processes' matter, whether one of these answers. ``shards``: what further feed processes
-    report; the feeds, counts and publisher here are those of all together.
+    ``unread`` tells the bytes of publishers outside that have come and that nobody has looked at. ``due``
+    names the feeds of which something is held whose exchange trades now. ``served`` tells, where feeds are
+    other processes' matter, whether one of these answers. ``shards``: what further feed processes report;
+    the feeds, counts and publisher here are those of all together.
     """
 
     version: str
@@ -148,6 +149,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     feeds: Feeds | None = None
     bus: Backlog | None = None
     intake: Waiting | None = None
+    unread: Callable[[], int] | None = None
     meter: Counts | None = None
     probe: ProbeEar | None = None
     due: Callable[[], set[str]] = set

@@ -49,6 +49,7 @@ class NatsServer(Process):
         super().__init__(reactor, settings)
         self._environment = SystemEnvironment()
         self._leaders: Leaders | None = None
+        self._unread: Callable[[], int] | None = None
         self._name = f"{socket.gethostname()}.{secrets.token_hex(4)}"
         credentials = settings.nats_credentials
         with refusals(settings):
@@ -139,7 +140,7 @@ class NatsServer(Process):
 
         self._leaders = Leaders(self._link, self._name, self._partitions, make=make, unmake=unmake)
         publisher = self._bus.publisher()
-        self._outside.subscriber(outside(self._settings), _Forward(publisher))
+        self._unread = self._outside.subscriber(outside(self._settings), _Forward(publisher)).unread
         return [symbols, self._leaders]
 
     def _own(self) -> list[OwnFeeds]:
@@ -153,6 +154,7 @@ class NatsServer(Process):
             gateway=self._gateway,
             pulse=Pulse(self._reactor),
             intake=intake,
+            unread=self._unread,
             served=served,
         )
         if self._leaders is not None:

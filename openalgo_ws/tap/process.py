@@ -16,7 +16,7 @@ from zope.interface import implementer
 from openalgo_ws.accounts.crypto import Vault
 from openalgo_ws.accounts.database import BadDatabaseUrl, Database, DatabaseUnavailable
 from openalgo_ws.bus.ring import RingError
-from openalgo_ws.bus.zmtp_link import BusAddressError
+from openalgo_ws.bus.zmtp_address import BusAddressError
 from openalgo_ws.config import Settings, SettingsError
 from openalgo_ws.event_loop import loop_of
 from openalgo_ws.gateway.listen import EndpointError

@@ -157,7 +157,9 @@ class Server(Process):
         )
         receive = gateway.receive if pool is None else pool.receive
         others = [] if shards is None else [BusEndpoint(shards.bus, bind=True)]
-        self._intake: Waiting = bus.subscriber([INSIDE, *outside(settings), *others], receive).intake
+        subscriber = bus.subscriber([INSIDE, *outside(settings), *others], receive)
+        self._unread = subscriber.unread
+        self._intake: Waiting = subscriber.intake
         if memory is not None:
             self._intake = Intakes(self._intake, memory.subscriber(receive).intake)
         elif feeds.own is not None and isinstance(feeds.own.publisher, Publisher):
@@ -195,7 +197,11 @@ class Server(Process):
         self, gateway: Gateway, accounts: Accounts, feeds: FeedSide, environment: SystemEnvironment
     ) -> StatusPort:
         sources = Sources(
-            version=__version__, gateway=gateway, pulse=Pulse(self._reactor), intake=self._intake
+            version=__version__,
+            gateway=gateway,
+            pulse=Pulse(self._reactor),
+            intake=self._intake,
+            unread=self._unread,
         )
         if self._pool is not None:
             sources = msgspec.structs.replace(sources, workers=self._pool.supervisor)

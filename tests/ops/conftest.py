@@ -138,6 +138,7 @@ class Rig:
             meter=self.meter,
             bus=FakeBus(),
             intake=self.intake,
+            unread=lambda: 4096,
             probe=Probe(self.clock, Nowhere(), server.gateway.router),
             due=lambda: self.due,
         )

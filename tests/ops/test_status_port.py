@@ -87,6 +87,7 @@ async def test_metrics_are_read_from_what_the_parts_count(watched: Any, dial: An
             {"account": "alice", "broker": "zerodha", "socket": "ticker", "cause": "stalled"},
             2,
         ),
+        ("bus_unread_bytes", {}, 4096),
         ("event_loop_lag_seconds_count", {}, 0),
     ):
         assert found[f"openalgo_ws_{name}", tuple(sorted(labels.items()))] == value, (name, labels)

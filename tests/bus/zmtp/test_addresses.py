@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -10,16 +11,21 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
 from openalgo_ws.bus.zeromq import ZmqBus
 from openalgo_ws.bus.zmq_socket import BusEndpoint
 from openalgo_ws.bus.zmtp import GREETING
-from openalgo_ws.bus.zmtp_link import BusAddressError
+from openalgo_ws.bus.zmtp_address import BusAddressError
+from openalgo_ws.bus.zmtp_link import Publishers
 from tests.bus.contract.receiver import Receiver, turn, until
 from tests.bus.zmtp.support import (
     ANY_PORT,
     Connect,
     Foreign,
+    Full,
     asked,
     bound,
     connected,
@@ -27,6 +33,7 @@ from tests.bus.zmtp.support import (
     reading,
     withdrawn,
 )
+from tests.bus.zmtp.wire import HELLO
 
 # Publishers that connect.
 
@@ -57,7 +64,61 @@ async def test_publishers_may_come_by_a_path_or_by_a_name(
     assert (tmp_path / "bus").stat().st_mode & 0o077 == 0, "nobody else may publish"
 
 
+@pytest_twisted.ensureDeferred
+async def test_a_path_at_which_nobody_listens_any_more_is_taken_over(
+    bus: ZmqBus, receiver: Receiver, foreign: Foreign, tmp_path: Path
+) -> None:
+    # What a process leaves that was killed.
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(f"{tmp_path}/bus")
+        killed.listen()
+    assert (tmp_path / "bus").is_socket()
+    address = f"ipc://{tmp_path}/bus"
+    subscriber = bus.subscriber([bound(address)], receiver)
+    assert subscriber.addresses() == [address]
+    publisher = await foreign.publisher(address)
+    publisher.send_multipart([b"a", b"{}"])
+    await until(lambda: receiver.messages)
+
+
+def test_a_path_that_is_something_else_is_left_alone(bus: ZmqBus, receiver: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "bus").write_text("a user's file")
+    with pytest.raises(BusAddressError, match=r"Address already in use$"):
+        bus.subscriber([bound(f"ipc://{tmp_path}/bus")], receiver)
+    assert (tmp_path / "bus").read_text() == "a user's file"
+
+
 # Publishers that are bound.
+
+
+def test_who_is_no_publisher_is_sought_ever_more_slowly_and_a_publisher_soon_again() -> None:
+    memory = MemoryReactorClock()
+    publishers = Publishers(memory, lambda: None)
+    publishers.attach(connected("tcp://127.0.0.1:5555"))
+
+    def pause_after(said: bytes) -> float:
+        """It says this and is gone; when it is dialled again (seconds)."""
+        connector, factory = memory.connectors[-1], memory.tcpClients[-1][2]
+        link = factory.buildProtocol(None)
+        transport = Full(said)
+        transport.protocol = link
+        link.makeConnection(transport)
+        transport.turn()
+        publishers.take(100)
+        link.connectionLost()
+        factory.clientConnectionLost(connector, Failure(ConnectionLost()))
+        (call,) = memory.getDelayedCalls()
+        pause = call.getTime() - memory.seconds()
+        memory.advance(pause)
+        return pause
+
+    assert pause_after(HELLO) < 0.3
+    for _ in range(10):
+        pause = pause_after(b"HTTP/1.1 400 Bad Request\r\n" + bytes(64))
+    assert pause > 0.5
+    assert pause_after(HELLO) < 0.3
+    publishers.close()
+    assert memory.getDelayedCalls() == []
 
 
 @pytest_twisted.ensureDeferred
@@ -97,8 +158,10 @@ async def test_a_publisher_that_starts_later_is_reached_and_one_that_starts_agai
         "tcp://127.0.0.1:",
         "tcp://:5555",
         "tcp://127.0.0.1:99999",
+        "tcp://127.0.0.1:" + 5000 * "1",
         "tcp://127.0.0.1:-1",
         "tcp://127.0.0.1:http",
+        "tcp://127.0.0.1:\u0665\u0665\u0665\u0665",
         "ipc://",
         "ipc:///" + 107 * "x",
     ],
@@ -113,7 +176,7 @@ def test_an_address_that_is_none_is_refused(
     assert len(str(refusal.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:*", "tcp://*:5555"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:*", "tcp://127.0.0.1:0", "tcp://*:5555"])
 def test_any_port_and_any_host_are_for_those_who_bind(bus: ZmqBus, receiver: Receiver, address: str) -> None:
     with pytest.raises(BusAddressError, match=r"not tcp://HOST:PORT"):
         bus.subscriber([connected(address)], receiver)

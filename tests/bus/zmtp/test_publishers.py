@@ -158,6 +158,17 @@ def test_only_so_much_of_a_publisher_waits() -> None:
     assert transport.producerState == "producing"
 
 
+def test_what_waits_is_told_also_of_a_publisher_that_is_gone() -> None:
+    publishers, transport = link_with(HELLO + LONG_ONE * 10)
+    assert publishers.unread() == 0
+    transport.turn()
+    assert transport.read <= publishers.unread() < transport.read + 10_000
+    transport.protocol.connectionLost()
+    assert publishers.unread() >= transport.read
+    assert len(publishers.take(100)[0]) == 10
+    assert publishers.unread() == 0
+
+
 # Several at once, and a receiver that is behind.
 
 
@@ -249,3 +260,24 @@ async def test_a_flood_from_outside_does_not_keep_what_comes_from_inside_waiting
     places = [at for at, (topic, _) in enumerate(receiver.messages) if b"_bob_" in topic]
     assert len(places) == 20
     assert places[-1] < 450
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_comes_from_inside_has_the_whole_turn_where_nothing_waits_outside(bus: ZmqBus) -> None:
+    inside = "inproc://inside"
+    receiver = Receiver()
+    sizes: list[int] = []
+
+    def receive(messages: list[Message]) -> None:
+        sizes.append(len(messages))
+        receiver(messages)
+
+    subscriber = bus.subscriber([bound(inside), ANY_PORT], receive, batch=8, mark=1000)
+    ours = bus.publisher([connected(inside)])
+    await joined(ours, receiver)
+    del sizes[:]
+    for number in range(80):
+        ours.publish_order("zerodha", "bob", {"n": number})
+    await until(lambda: sum(sizes) == 80)
+    assert max(sizes) == 8
+    assert subscriber.unread() == 0
