@@ -35,8 +35,10 @@ DEMO_KEY = "openalgo-ws-demo-key"
 DEMO_PEPPER = "the demo's pepper is known to everybody"
 
 _INSTRUMENTS = 2_000
-#: Ticks a second over all instruments; the well-known ones get most of them.
+#: Ticks a second over all instruments. The well-known ones get half of them: five each, as on a day when much
+#: is traded; the others tick every four seconds.
 _RATE = 1_000.0
+_WELL_KNOWN = 100
 
 
 class Demo(Service):
@@ -54,7 +56,7 @@ class Demo(Service):
         self._folder = Path(tempfile.mkdtemp(prefix="openalgo-ws-demo-"))
         self.broker = SimulatedBroker(
             adapter.simulator,
-            Exchange(listings, environment.now),
+            Exchange(listings, environment.now, busy=_WELL_KNOWN),
             reactor,
             environment,
             rate=_RATE,

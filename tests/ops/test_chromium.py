@@ -28,6 +28,9 @@ BINARY = find_chromium()
 #: What the client in the pictures holds.
 SYMBOLS = ("RELIANCE", "TCS", "HDFCBANK", "ICICIBANK", "INFY", "SBIN", "ITC", "LT", "AXISBANK", "TATASTEEL")
 
+#: How many of the plots' samples there are to be; those of the documentation should show a line.
+SAMPLES = 12 if "OPENALGO_WS_SCREENSHOTS" in os.environ else 2
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BINARY is None, reason="no Chromium is installed (apt-get install chromium)"),
@@ -117,7 +120,7 @@ def test_prices_move_and_go_on_after_a_restart(browser: Chromium, served: Serve,
         page.wait_for("document.querySelectorAll('.plot canvas').length === 2")
         page.wait_for("document.querySelectorAll('#events li').length >= 1")
         page.wait_for("document.querySelector('#clients tbody').innerText.includes('demo')")
-        wait_for_samples(page, 12)
+        wait_for_samples(page, SAMPLES)
         assert page.complaints == []
         page.screenshot(pictures / "status-light.png")
 
