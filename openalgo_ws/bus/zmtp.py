@@ -68,7 +68,7 @@ class PublisherStream:
         #: Messages that did not have two frames.
         self.malformed = 0
         #: The beginning of what has not come as a whole, and how much is missing at least.
-        self._begun: list[bytes] = []
+        self._begun = bytearray()
         self._missing = 0
 
     def receive(self, data: bytes) -> list[Message]:
@@ -77,11 +77,11 @@ class PublisherStream:
         if self.failed is not None:
             return []
         if self._begun:
-            self._begun.append(data)
             self._missing -= len(data)
             if self._missing > 0:
+                self._begun += data
                 return []
-            data = b"".join(self._begun)
+            data = b"".join((self._begun, data))
             self._begun.clear()
         found: list[Message] = []
         append = found.append
@@ -122,7 +122,7 @@ class PublisherStream:
         if len(data) - at + missing > MOST_BYTES:
             self.failed = ZmtpError(f"a message of more than {MOST_BYTES} bytes")
             return
-        self._begun.append(data[at:])
+        self._begun += data[at:]
         self._missing = missing
 
     def _open(self, data: bytes) -> int:

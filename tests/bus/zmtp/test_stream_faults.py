@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -89,6 +90,21 @@ def test_frames_of_one_message_that_are_too_long_together_end_it() -> None:
     peer.say(one)
     assert peer.failed == f"a message of more than {MOST_BYTES} bytes"
     assert peer.found == []
+
+
+def test_a_message_that_comes_in_crumbs_takes_no_more_room_than_a_whole_one() -> None:
+    peer = Peer(HELLO)
+    body = bytes(range(256)) * 1000
+    data = message(b"a", body)
+    tracemalloc.start()
+    try:
+        for at in range(0, len(data) - 2, 2):
+            assert peer.say(data[at : at + 2]) == []
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * len(data)
+    assert peer.say(data[-2:]) == [(b"a", body)]
 
 
 def test_frames_without_end_end_it() -> None:
