@@ -223,8 +223,10 @@ class Connection:
         """In AUTHORISING: take the steps to a dial, with credentials that were just read if given."""
         if self._state is not _State.AUTHORISING:
             return
-        self._flow = flow = Deferred.fromCoroutine(self._prepare(credentials))
-        flow.addErrback(self._flow_broke)
+        flow = Deferred.fromCoroutine(self._prepare(credentials)).addErrback(self._flow_broke)
+        # One that was refused at once has begun again already, and what it began is under way now.
+        if not flow.called:
+            self._flow = flow
 
     async def _prepare(self, given: dict[str, str] | None) -> None:
         credentials: dict[str, str] | Unreadable | None = given

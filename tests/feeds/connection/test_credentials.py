@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from openalgo_ws.adapter import AuthoriseFailed, Cause, HttpRequest, HttpResponse, Scope, Verdict
 from openalgo_ws.feeds.connection import ConnectionState as S
@@ -139,8 +140,6 @@ def test_a_store_that_is_away_is_asked_again_after_a_pause(world: Any) -> None:
 
 
 def test_a_store_that_never_answers_is_given_up(world: Any) -> None:
-    from twisted.internet.defer import Deferred
-
     world.store.read = lambda: Deferred()
     connection = world.connect()
     world.pass_time(10.5, 0.5)
@@ -211,8 +210,6 @@ def test_being_told_of_the_same_credentials_tries_them_at_most_every_30_s(world:
 
 
 def test_two_signals_while_reading_lead_to_one_more_look(world: Any) -> None:
-    from twisted.internet.defer import Deferred
-
     connection, _ = world.live()
     reads: list[Deferred[Any]] = []
 
@@ -354,3 +351,43 @@ def test_stopping_in_the_middle_of_a_login_sends_no_more_of_it(world: Any) -> No
     world.http.open[2].callback(HttpResponse(200))
     assert sibling.state is S.DIALLING
     assert len(world.dialler.links) == 1
+
+
+class TestAnAuthoriseStepThatIsRefusedAtOnce:
+    """What is read after such a refusal belongs to the connection like everything else it began."""
+
+    @pytest.fixture
+    def reads(self, world: Any) -> list[Deferred[Any]]:
+        """Reads of the store that are under way, after the connection was told of other credentials and
+        they were refused before it could wait for anything."""
+        world.http.answer = lambda request: HttpResponse(401 if request.json["token"] == "two" else 200, b"S")
+        self.connection, _ = world.live(authorise=step)
+        reads: list[Deferred[Any]] = []
+
+        def read() -> Deferred[Any]:
+            reads.append(Deferred())
+            return reads[-1]
+
+        world.store.read = read
+        self.connection.credentials_changed()
+        reads.pop().callback({"token": "two"})
+        assert len(reads) == 1
+        return reads
+
+    def test_stopping_ends_the_read(self, world: Any, reads: list[Deferred[Any]]) -> None:
+        self.connection.stop()
+        world.clock.advance(0)
+        assert world.clock.getDelayedCalls() == []
+        reads[0].callback({"token": "three"})
+        assert len(world.http.requests) == 2
+
+    def test_credentials_that_are_there_by_then_are_dialled_with_once(
+        self, world: Any, reads: list[Deferred[Any]]
+    ) -> None:
+        world.clock.advance(0)
+        self.connection.credentials_changed()
+        reads[1].callback({"token": "three"})
+        reads[0].callback({"token": "three"})
+        assert len(world.http.requests) == 3
+        assert self.connection.state is S.DIALLING
+        assert len(world.dialler.links) == 2
