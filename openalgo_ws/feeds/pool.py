@@ -450,6 +450,7 @@ class Pool:
 
     def slot_rejected(self, slot: Slot, rejected: Rejected) -> None:
         """Part of `SlotOwner`."""
-        mine = tuple(i for i in rejected.instruments if self._homes.get(i) is slot)
+        # What it is about to serve is lost as well: nobody else will, before long.
+        mine = tuple(i for i in rejected.instruments if slot in (self._homes.get(i), self._moves.get(i)))
         if mine or not rejected.instruments:
             self._listener.rejected(self, Rejected(rejected.message, mine))

@@ -437,6 +437,20 @@ class TestNewCredentials:
         pool.want(2, wish=None)
         assert old.wanted == new.wanted == {instrument(1): DEPTH}
 
+    def test_what_the_new_one_is_refused_is_told(self, rig, world) -> None:
+        pool, old, new = self.moving(rig, world)
+        new.live()
+        new.reject("S1")
+        assert [(r.message, [i.symbol for i in r.instruments]) for r in pool.told.rejections] == [
+            ("not allowed", ["S1"])
+        ]
+        pool.want(1, wish=None)
+        world.advance(4)
+        assert world.open() == [new]
+        assert new.symbols() == {"S2"}
+        # What the old one was refused before that counts no more.
+        assert old.symbols() == set()
+
     def test_a_warm_one_is_replaced_too(self, rig, world) -> None:
         pool = rig()
         pool.pool.keep_warm(True)
