@@ -357,7 +357,12 @@ class FeedManager(Service):
             if login.code != "SERVER_ERROR":
                 session.renew(None)
         elif login.adapter.name != session.broker:
-            self._take_in(await self._opener.session(account, login))
+            successor = await self._opener.session(account, login)
+            if self._sessions.get(account) is session:
+                self._take_in(successor)
+            else:
+                # Somebody was faster. Nothing has been dialled with this one, and it is not needed.
+                await self._look_at(account)
         else:
             session.renew(login.credentials)
             for feed in list(self._feeds.values()):

@@ -79,6 +79,27 @@ class TestCredentials:
         [new] = world.open()
         assert new.adapter.name == "other"
 
+    def test_however_many_connections_read_it_there_is_one_new_session(self, rig, world, t) -> None:
+        world.adapters["other"] = t.adapter("other")
+        rig.hold(*t.wants(5))
+        world.advance(1)
+        world.login("ann", "token-2", "other")
+        loading: list[Deferred] = []
+
+        def index(broker):
+            loading.append(Deferred())
+            return loading[-1]
+
+        world.index = index
+        for _ in range(3):
+            Deferred.fromCoroutine(world.read_credentials["ann"]())
+        for one in loading:
+            one.callback(t.master())
+        world.advance(1)
+        others = [connection for connection in world.connections if connection.adapter.name == "other"]
+        assert others == world.open()
+        assert len(world.held()) == 5
+
     def test_after_the_expiry_they_are_looked_at_until_they_have_changed(self, rig, world, t) -> None:
         rig.hold(t.want("S1"))
         world.advance(1)
