@@ -40,9 +40,9 @@ class Authorised:
     fresh: bool
 
 
-@dataclass
+@dataclass(repr=False)
 class _Account:
-    """One authorise step of session scope: what it gave last."""
+    """One authorise step of session scope: what it gave last. No readable repr."""
 
     lock: DeferredLock
     given: Mapping[str, str] | None = None

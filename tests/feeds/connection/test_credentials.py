@@ -325,6 +325,14 @@ def test_a_new_login_of_the_account_makes_a_new_session(world: Any) -> None:
     assert world.link.dial.url.endswith("?token=two")
 
 
+def test_no_repr_shows_what_a_session_was_made_with_or_what_came_of_it(world: Any) -> None:
+    world.store.credentials = {"token": "given-secret"}
+    world.http.answer = lambda request: HttpResponse(200, b"got-secret")
+    world.connect(authorise=step, scope=Scope.SESSION)
+    assert world.link.dial.url.endswith("?token=got-secret")
+    assert "secret" not in repr(vars(world.authoriser))
+
+
 def test_an_authorise_step_without_end_is_given_up(world: Any) -> None:
     def endless(credentials: Any, environment: Any) -> Any:
         while True:
