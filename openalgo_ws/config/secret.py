@@ -35,11 +35,17 @@ class Secret:
 
 
 def masked_url(url: str) -> str:
-    """A URL as it may be shown: without user, password, query and fragment."""
+    """A URL as it may be shown: without user, password, query and fragment.
+
+    Of one with an @ behind a slash the scheme alone: the slash may belong to a password, as it may in
+    the URL of a database.
+    """
     scheme, colon, rest = url.partition("://")
     if not colon:
         return "…"
     authority, slash, path = rest.partition("/")
+    if "@" in path:
+        return f"{scheme}://…"
     host = authority.rpartition("@")[2].partition("?")[0].partition("#")[0]
     path = path.partition("?")[0].partition("#")[0]
     return f"{scheme}://{host}{slash}{path}"

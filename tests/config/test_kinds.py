@@ -70,3 +70,17 @@ def test_a_masked_url_has_no_password(user: str, password: str) -> None:
     masked = masked_url(f"wss://{user}:{password.replace('#', '')}@host:1/path?token={password}#{password}")
 
     assert masked == "wss://host:1/path"
+
+
+@given(
+    password=st.text(alphabet="/@?#:.!$&abc123", max_size=8).map(lambda text: f"secret{text}secret"),
+    host=st.sampled_from(["host", "host:1", "[::1]:1"]),
+    rest=st.sampled_from(["", "/", "/path", "/path?q=1#f"]),
+)
+def test_a_password_may_hold_what_ends_an_authority(password: str, host: str, rest: str) -> None:
+    assert "secret" not in masked_url(f"postgresql://user:{password}@{host}{rest}")
+
+
+def test_of_a_url_that_may_begin_with_a_password_the_scheme_is_shown() -> None:
+    assert masked_url("postgresql://user:pass/word@host/name") == "postgresql://…"
+    assert masked_url("postgresql://user:pass@host/name") == "postgresql://host/name"
