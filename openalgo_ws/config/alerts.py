@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from openalgo_ws.config.errors import NotAllowed
 from openalgo_ws.config.kinds import Kind
-from openalgo_ws.config.secret import Secret
 
-__all__ = ["DEFAULT_ALERTS", "MEASURES", "SILENCE", "AlertRule", "AlertText", "SecretUrl", "rules_in_force"]
+__all__ = ["DEFAULT_ALERTS", "MEASURES", "SILENCE", "AlertRule", "AlertText", "rules_in_force"]
 
 #: The measure of how long a feed has been silent.
 SILENCE = "tick_age_s"
@@ -170,25 +168,3 @@ def _after_silence(rule: AlertRule, silence: float) -> AlertRule:
     if rule.name != SILENCE:
         return rule
     return replace(rule, threshold=silence, clear=min(rule.clear, silence))
-
-
-@dataclass(frozen=True)
-class SecretUrl(Kind[Secret]):
-    """A URL of HTTP that is itself a secret, as those of chat services are."""
-
-    metavar: str = "URL"
-    secret: bool = True
-    allowed: str = "a URL that begins with https:// or http:// and names no user"
-
-    def parse(self, text: str, directory: Path) -> Secret:
-        parts = urlsplit(text)
-        # Asking for the port reads it.
-        whole = parts.hostname and parts.port != 0 and "@" not in parts.netloc
-        if parts.scheme not in ("https", "http") or not whole or not text.isascii():
-            raise ValueError("not a URL")
-        if not text.isprintable() or " " in text:
-            raise ValueError("not a URL")
-        return Secret(text)
-
-    def show(self, value: Secret) -> str:
-        return "(set)"

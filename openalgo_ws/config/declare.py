@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
-from openalgo_ws.config.kinds import Kind, ListOf, MapOf
+from openalgo_ws.config.composite import ListOf, MapOf
+from openalgo_ws.config.kinds import Kind
 
 __all__ = ["BROKER", "Declaration", "declarations_of", "setting"]
 

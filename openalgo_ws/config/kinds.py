@@ -2,6 +2,8 @@
 
 A kind knows no variable and no source. `Kind.parse` raises ValueError for text
 that isn't allowed; `Kind.allowed` completes the sentence "allowed is …".
+
+Here are the kinds of a single value that anybody may see; the others are in `masked` and `composite`.
 """
 
 from __future__ import annotations
@@ -9,33 +11,22 @@ from __future__ import annotations
 import ipaddress
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
-from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from openalgo_ws.config.secret import Secret, masked_url
-
 __all__ = [
-    "BusText",
     "Choice",
     "Clock",
-    "DatabaseUrl",
     "Endpoint",
     "File",
     "Flag",
     "Kind",
-    "ListOf",
-    "MapOf",
-    "Names",
     "Network",
     "NewFile",
     "Number",
-    "SecretText",
     "Text",
-    "Url",
     "Whole",
     "expanded",
 ]
@@ -175,33 +166,6 @@ class Choice(Kind[str]):
         raise ValueError(text)
 
 
-@dataclass(frozen=True)
-class BusText(Kind["str | tuple[Secret, ...]"]):
-    """One of some words, or the URLs of NATS servers, which may hold a password and are shown without."""
-
-    words: tuple[str, ...]
-    schemes: tuple[str, ...] = ("nats", "tls")
-    secret: bool = True
-
-    @property
-    def metavar(self) -> str:  # type: ignore[override]
-        return "|".join((*self.words, "nats://HOST:PORT,…"))
-
-    @property
-    def allowed(self) -> str:
-        schemes = " or ".join(f"{scheme}://" for scheme in self.schemes)
-        return f"one of {', '.join(self.words)}, or URLs that begin with {schemes}, separated by commas"
-
-    def parse(self, text: str, directory: Path) -> str | tuple[Secret, ...]:
-        if "://" not in text:
-            return Choice(self.words).parse(text, directory)
-        url = Url(self.schemes)
-        return tuple(Secret(url.parse(part.strip(), directory)) for part in text.split(","))
-
-    def show(self, value: str | tuple[Secret, ...]) -> str:
-        return value if isinstance(value, str) else ",".join(masked_url(one.reveal()) for one in value)
-
-
 def expanded(text: str) -> Path:
     """A path as people write it, ``~`` for a home. ValueError if there is no such home."""
     try:
@@ -273,27 +237,6 @@ class Network(Kind[IPNetwork]):
 
 
 @dataclass(frozen=True)
-class Url(Kind[str]):
-    """A URL of one of some schemes. It is shown without user, query and fragment."""
-
-    schemes: tuple[str, ...]
-    metavar: str = "URL"
-
-    @property
-    def allowed(self) -> str:
-        return "a URL that begins with " + " or ".join(f"{scheme}://" for scheme in self.schemes)
-
-    def parse(self, text: str, directory: Path) -> str:
-        scheme, _, rest = text.partition("://")
-        if scheme.lower() not in self.schemes or not rest or not text.isprintable() or " " in text:
-            raise ValueError(text)
-        return text
-
-    def show(self, value: str) -> str:
-        return masked_url(value)
-
-
-@dataclass(frozen=True)
 class Endpoint(Kind[str]):
     """A Twisted server endpoint as a string."""
 
@@ -305,133 +248,3 @@ class Endpoint(Kind[str]):
         if not kind.isidentifier() or not colon or not rest or not text.isprintable():
             raise ValueError(text)
         return text
-
-
-@dataclass(frozen=True)
-class SecretText(Kind[Secret]):
-    """A secret, perhaps of a least length. Neither its value nor its length is ever shown."""
-
-    least: int = 1
-    metavar: str = "SECRET"
-    secret: bool = True
-
-    @property
-    def allowed(self) -> str:
-        return "a secret" if self.least <= 1 else f"a secret of at least {self.least} characters"
-
-    def parse(self, text: str, directory: Path) -> Secret:
-        if len(text) < self.least:
-            raise ValueError("too short")
-        return Secret(text)
-
-    def show(self, value: Secret) -> str:
-        return "(set)"
-
-
-@dataclass(frozen=True)
-class DatabaseUrl(Kind[Secret]):
-    """An SQLAlchemy URL; a relative SQLite path is taken from the directory of its source."""
-
-    metavar: str = "URL"
-    secret: bool = True
-    allowed: str = "an SQLAlchemy URL such as sqlite:///openalgo-ws.db or postgresql://user:…@host/name"
-
-    def parse(self, text: str, directory: Path) -> Secret:
-        scheme, separator, rest = text.partition("://")
-        dialect = scheme.partition("+")[0]
-        if not separator or not rest.strip("/") or dialect not in ("sqlite", "postgresql"):
-            raise ValueError("not a database URL")
-        if dialect == "sqlite" and rest.startswith("/") and not rest.startswith(("//", "/:memory:")):
-            return Secret(f"{scheme}:///{directory / rest[1:]}")
-        return Secret(text)
-
-    def show(self, value: Secret) -> str:
-        return masked_url(value.reveal())
-
-
-@dataclass(frozen=True)
-class ListOf(Kind[tuple[T, ...]]):
-    """Several values: separated in a variable, one at a time as repeated options."""
-
-    item: Kind[T]
-    #: What separates values within one text; None = white space.
-    separator: str | None = ","
-
-    @property
-    def metavar(self) -> str:  # type: ignore[override]
-        return self.item.metavar
-
-    @property
-    def allowed(self) -> str:
-        between = "spaces" if self.separator is None else f"“{self.separator}”"
-        return f"{self.item.allowed}; several separated by {between}"
-
-    def split(self, text: str) -> list[str]:
-        """The texts of the single values."""
-        return [part.strip() for part in text.split(self.separator) if part.strip()]
-
-    def parse(self, text: str, directory: Path) -> tuple[T, ...]:
-        return self.parse_all(self.split(text), directory)
-
-    def parse_all(self, texts: Sequence[str], directory: Path) -> tuple[T, ...]:
-        """The values of texts that are split already."""
-        return tuple(self.item.parse(text, directory) for text in texts)
-
-    def show(self, value: tuple[T, ...]) -> str:
-        return (self.separator or " ").join(self.item.show(item) for item in value)
-
-
-@dataclass(frozen=True)
-class Names(Kind[tuple[str, ...]]):
-    """One or more names in an order that matters, separated by commas."""
-
-    metavar: str = "NAME,…"
-    allowed: str = "names separated by commas"
-
-    def parse(self, text: str, directory: Path) -> tuple[str, ...]:
-        names = tuple(part.strip() for part in text.split(","))
-        if not all(names) or not text.isprintable() or len(set(names)) != len(names):
-            raise ValueError(text)
-        return names
-
-    def show(self, value: tuple[str, ...]) -> str:
-        return ",".join(value)
-
-
-@dataclass(frozen=True)
-class MapOf(Kind[Mapping[str, T]]):
-    """Values by name, written ``name=value``."""
-
-    item: Kind[T]
-    #: The word for the name in ``--help``.
-    name: str = "NAME"
-    #: What separates entries within one text.
-    separator: str = ";"
-
-    @property
-    def metavar(self) -> str:  # type: ignore[override]
-        return f"{self.name}={self.item.metavar}"
-
-    @property
-    def allowed(self) -> str:
-        return f"{self.metavar}, where the value is {self.item.allowed}"
-
-    def split(self, text: str) -> list[str]:
-        """The texts of the single entries."""
-        return [part.strip() for part in text.split(self.separator) if part.strip()]
-
-    def parse(self, text: str, directory: Path) -> Mapping[str, T]:
-        return self.parse_all(self.split(text), directory)
-
-    def parse_all(self, texts: Sequence[str], directory: Path) -> Mapping[str, T]:
-        """The entries of texts that are split already; a name may occur once."""
-        found: dict[str, T] = {}
-        for text in texts:
-            name, equals, value = (part.strip() for part in text.partition("="))
-            if not name or not equals or name in found:
-                raise ValueError(text)
-            found[name] = self.item.parse(value, directory)
-        return MappingProxyType(found)
-
-    def show(self, value: Mapping[str, T]) -> str:
-        return f"{self.separator} ".join(f"{name}={self.item.show(item)}" for name, item in value.items())

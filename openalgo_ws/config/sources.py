@@ -13,9 +13,10 @@ from typing import Any
 from dotenv import dotenv_values
 
 from openalgo_ws.config.check import check
+from openalgo_ws.config.composite import ListOf, MapOf
 from openalgo_ws.config.declare import BROKER, Declaration
 from openalgo_ws.config.errors import NotAllowed, SettingsError
-from openalgo_ws.config.kinds import ListOf, MapOf, expanded
+from openalgo_ws.config.kinds import expanded
 from openalgo_ws.config.settings import DECLARATIONS, Settings
 
 __all__ = ["DEFAULT_FILE", "Loaded", "find_file", "load", "read_file"]

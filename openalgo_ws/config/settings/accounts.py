@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from openalgo_ws.config.declare import setting
 from openalgo_ws.config.errors import SettingsError
-from openalgo_ws.config.kinds import DatabaseUrl, SecretText
+from openalgo_ws.config.masked import DatabaseUrl, SecretText
 from openalgo_ws.config.secret import Secret
 
 __all__ = ["PEPPER_CHARACTERS", "AccountSettings"]

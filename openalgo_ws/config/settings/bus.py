@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from openalgo_ws.config.composite import ListOf
 from openalgo_ws.config.declare import setting
-from openalgo_ws.config.kinds import BusText, Choice, File, Flag, ListOf, Text, Url, Whole
+from openalgo_ws.config.kinds import Choice, File, Flag, Text, Whole
+from openalgo_ws.config.masked import BusText, Url
 from openalgo_ws.config.secret import Secret
 
 __all__ = ["BusSettings"]

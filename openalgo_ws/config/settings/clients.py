@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from openalgo_ws.config.composite import ListOf
 from openalgo_ws.config.declare import setting
-from openalgo_ws.config.kinds import (
-    Choice,
-    Endpoint,
-    Flag,
-    IPNetwork,
-    ListOf,
-    Network,
-    Number,
-    Text,
-    Url,
-    Whole,
-)
+from openalgo_ws.config.kinds import Choice, Endpoint, Flag, IPNetwork, Network, Number, Text, Whole
+from openalgo_ws.config.masked import Url
 
 __all__ = ["ClientSettings"]
 

@@ -8,21 +8,10 @@ from datetime import time
 from pathlib import Path
 from types import MappingProxyType
 
+from openalgo_ws.config.composite import ListOf, MapOf, Names
 from openalgo_ws.config.declare import setting
-from openalgo_ws.config.kinds import (
-    Choice,
-    Clock,
-    File,
-    Flag,
-    ListOf,
-    MapOf,
-    Names,
-    Number,
-    SecretText,
-    Text,
-    Url,
-    Whole,
-)
+from openalgo_ws.config.kinds import Choice, Clock, File, Flag, Number, Text, Whole
+from openalgo_ws.config.masked import SecretText, Url
 from openalgo_ws.config.secret import Secret
 
 __all__ = ["FeedSettings"]

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from openalgo_ws.config.alerts import DEFAULT_ALERTS, AlertRule, AlertText, SecretUrl
+from openalgo_ws.config.alerts import DEFAULT_ALERTS, AlertRule, AlertText
+from openalgo_ws.config.composite import ListOf, MapOf
 from openalgo_ws.config.declare import setting
-from openalgo_ws.config.kinds import Choice, ListOf, MapOf, NewFile, SecretText, Text, Url, Whole
+from openalgo_ws.config.kinds import Choice, NewFile, Text, Whole
+from openalgo_ws.config.masked import SecretText, SecretUrl, Url
 from openalgo_ws.config.secret import Secret
 
 __all__ = ["OperationSettings"]
