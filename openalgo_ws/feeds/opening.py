@@ -12,8 +12,8 @@ from openalgo_ws.accounts.service import AccountsUnavailable
 from openalgo_ws.adapter import Adapter, Environment
 from openalgo_ws.bus.demand import Denied
 from openalgo_ws.bus.records import TickSink
+from openalgo_ws.feeds.bounds import Bounds
 from openalgo_ws.feeds.interfaces import Accounts, Adapters, ConnectionMaker, FeedSettings, Symbols
-from openalgo_ws.feeds.pool import Bounds
 from openalgo_ws.feeds.session import Session, SessionListener
 from openalgo_ws.registry import AdapterBroken, AdapterNotFound
 

@@ -1,16 +1,14 @@
 """Pool: the instruments of one feed of one account, spread over as many connections as they need.
 
 One connection is filled before the next is opened; an empty one is closed after a while; a dead
-one's instruments go to its siblings as far as they have room. An instrument that moves while its
-connection lives is carried by both for a moment: the old one's ticks count until the first tick of
-the new one, from then on only the new one's. New credentials move a whole connection that way,
-where the broker lets a second one in (`replacement`).
+one's instruments go to its siblings as far as they have room. Which one serves an instrument, also
+while it moves, is the `assignment`; new credentials move a whole connection that way, where the
+broker lets a second one in (`replacement`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Protocol
@@ -18,7 +16,9 @@ from typing import Protocol
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
-from openalgo_ws.adapter import Feed, Limits, OrderUpdate, Rejected
+from openalgo_ws.adapter import Feed, OrderUpdate, Rejected
+from openalgo_ws.feeds.assignment import Assignment
+from openalgo_ws.feeds.bounds import Bounds
 from openalgo_ws.feeds.connection import ConnectionState
 from openalgo_ws.feeds.counters import ConnectionCounters
 from openalgo_ws.feeds.interfaces import FeedSettings, MakeConnection
@@ -26,35 +26,9 @@ from openalgo_ws.feeds.replacement import Replacement
 from openalgo_ws.feeds.slot import Slot
 from openalgo_ws.tick import Instrument, Tick, Wish
 
-__all__ = ["Bounds", "Pool", "PoolListener"]
+__all__ = ["Pool", "PoolListener"]
 
 _HOPELESS = (ConnectionState.AUTH_FAILED, ConnectionState.FAILED)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How much one feed of one account may carry (cost units; instruments, for most brokers)."""
-
-    per_connection: int
-    connections: int
-    per_account: int
-
-    @classmethod
-    def of(cls, limits: Limits, settings: FeedSettings, *, market: bool = True) -> Bounds:
-        """The broker's limits, within what the operator allows.
-
-        A feed with ``market`` data is shared with other processes (`FeedSettings.shards`): each has an
-        equal part, which may be none. One for orders alone is opened by one of them.
-        """
-        size = min(limits.per_connection, settings.max_symbols or limits.per_connection)
-        connections = min(limits.connections, settings.max_connections or limits.connections)
-        if not settings.pooling:
-            connections = 1
-        shards = settings.shards if market else 1
-        connections //= shards
-        product = size * connections
-        account = limits.per_account // shards if limits.per_account else product
-        return cls(size, connections, min(account, product))
 
 
 class PoolListener(Protocol):
@@ -101,6 +75,9 @@ class Pool:
         self.settings = settings
         self.clock = clock
         self.slots: list[Slot] = []
+        self.assignment = Assignment(
+            clock, overlap=settings.overlap, source_changed=self._source_changed, arrived=self.settle
+        )
         self._cost = cost
         self._make = make
         self._listener = listener
@@ -109,10 +86,6 @@ class Pool:
         self._closing: set[Slot] = set()
         #: What connections have counted that are gone.
         self._past = ConnectionCounters()
-        #: Instrument → the slot whose ticks of it count.
-        self._homes: dict[Instrument, Slot] = {}
-        #: Instruments on their way → the slot they go to.
-        self._moves: dict[Instrument, Slot] = {}
         self._warm = False
         self._stopped = False
         self._replacement = Replacement(self)
@@ -127,7 +100,7 @@ class Pool:
         refused = []
         for instrument, wish in wishes:
             if wish is None:
-                self._drop(instrument)
+                self.assignment.drop(instrument)
             elif not self._place(instrument, wish):
                 refused.append(instrument)
         self.settle()
@@ -140,7 +113,7 @@ class Pool:
 
     def live(self, instrument: Instrument) -> bool:
         """Whether the connection that serves an instrument is up."""
-        home = self._homes.get(instrument)
+        home = self.assignment.home(instrument)
         return home is not None and home.live
 
     @property
@@ -171,8 +144,7 @@ class Pool:
         """Close every connection; fires when their sockets are gone."""
         self._stopped = True
         self._replacement.stop()
-        self._homes.clear()
-        self._moves.clear()
+        self.assignment.clear()
         for slot in list(self.slots):
             self.close(slot)
         gone: Deferred[None] = Deferred()
@@ -184,17 +156,14 @@ class Pool:
 
     def _place(self, instrument: Instrument, wish: Wish) -> bool:
         cost = self._cost(instrument, wish) if self._cost is not None else 1
-        home = self._homes.get(instrument)
-        if home is None:
+        carriers = self.assignment.carriers(instrument)
+        if not carriers:
             slot = self._room(cost)
             if slot is None:
                 return False
-            slot.hold(instrument, wish, cost)
-            self._homes[instrument] = slot
+            self.assignment.assign(instrument, slot, wish, cost)
             return True
-        growth = cost - home.held[instrument][1]
-        target = self._moves.get(instrument)
-        carriers = [home] if target is None else [home, target]
+        growth = cost - carriers[0].held[instrument][1]
         if growth <= 0 or (
             self.load + growth * len(carriers) <= self.bounds.per_account
             and all(slot.load + growth <= self.bounds.per_connection for slot in carriers)
@@ -202,13 +171,13 @@ class Pool:
             for slot in carriers:
                 slot.hold(instrument, wish, cost)
             return True
-        if target is not None:
-            self.arrive([instrument])
+        if len(carriers) > 1:
+            self.assignment.arrive([instrument])
             return self._place(instrument, wish)
         slot = self._room(cost)
         if slot is None:
             return False
-        self.move(instrument, slot, wish, cost)
+        self.assignment.move(instrument, slot, wish, cost)
         return True
 
     def _room(self, cost: int) -> Slot | None:
@@ -226,72 +195,6 @@ class Pool:
             return None
         return self.open()
 
-    def _drop(self, instrument: Instrument) -> None:
-        home = self._homes.pop(instrument, None)
-        if home is None:
-            return
-        home.release(instrument)
-        target = self._moves.pop(instrument, None)
-        if target is not None:
-            target.release(instrument)
-            target.incoming -= 1
-
-    # Moving
-
-    def move(self, instrument: Instrument, target: Slot, wish: Wish, cost: int) -> None:
-        """Let an instrument go over to another slot, without a gap if its present one lives."""
-        home = self._homes[instrument]
-        target.hold(instrument, wish, cost)
-        target.incoming += 1
-        self._moves[instrument] = target
-        if not home.live:
-            self.arrive([instrument])
-            return
-        home.left = home.sift = target.sift = True
-        if target.live and not target.timers.running("overlap"):
-            self._limit_overlap(target)
-
-    def _limit_overlap(self, target: Slot) -> None:
-        def over() -> None:
-            self.arrive([i for i, slot in self._moves.items() if slot is target])
-            self.settle()
-
-        target.timers.set("overlap", self.settings.overlap, over)
-
-    def arrive(self, instruments: Iterable[Instrument]) -> None:
-        """These are served by the slot they were moving to from now on."""
-        arrived = list(instruments)
-        for instrument in arrived:
-            target = self._moves.pop(instrument)
-            target.incoming -= 1
-            target.sift = target.left or target.incoming > 0
-            home = self._homes[instrument]
-            home.release(instrument)
-            self._homes[instrument] = target
-            if not target.live and target.down_since is None:
-                target.down_since = home.down_since or self.clock.seconds()
-        if arrived:
-            self._listener.source_changed(self.feed.name, arrived)
-
-    def finish_moves(self) -> None:
-        """Let everything arrive that is on its way."""
-        self.arrive(list(self._moves))
-
-    def call_off(self, target: Slot) -> None:
-        """Nothing that is on its way to this slot goes there after all."""
-        for instrument in [i for i, slot in self._moves.items() if slot is target]:
-            del self._moves[instrument]
-            target.release(instrument)
-            target.incoming -= 1
-
-    def hand_over(self, slot: Slot, to: Callable[[int], Slot | None]) -> None:
-        """Move what a slot that is not live serves to where there is room, as far as there is."""
-        for instrument, (wish, cost) in list(slot.held.items()):
-            if self._homes[instrument] is slot and instrument not in self._moves:
-                target = to(cost)
-                if target is not None:
-                    self.move(instrument, target, wish, cost)
-
     def _rescue(self) -> None:
         """Move what dead connections serve to live ones."""
         size = self.bounds.per_connection
@@ -304,7 +207,7 @@ class Pool:
                 return next((s for s in living if s.load + cost <= size), None)
 
             if living:
-                self.hand_over(slot, room)
+                self.assignment.hand_over(slot, room)
 
     # Connections
 
@@ -319,8 +222,7 @@ class Pool:
         """End a slot's connection."""
         self.slots.remove(slot)
         slot.timers.clear()
-        # What still comes on it counts for nothing.
-        slot.sift = True
+        self.assignment.dismissed(slot)
         self._closing.add(slot)
         self._listener.source_gone(slot.number)
         slot.connection.stop().addCallback(self._closed, slot)
@@ -402,47 +304,25 @@ class Pool:
 
     def _fell(self, slot: Slot) -> None:
         self._listener.source_gone(slot.number)
-        slot.down_since = self.clock.seconds()
-        slot.timers.cancel("overlap")
-        self.arrive([i for i in self._moves if self._homes[i] is slot])
-        self._listener.source_changed(
-            self.feed.name, [i for i in slot.held if self._homes[i] is slot and i not in self._moves]
-        )
+        self.assignment.fell(slot)
         self._expect(slot)
 
     def _rose(self, slot: Slot) -> None:
         slot.lived = True
-        slot.dead = slot.crowded = slot.left = False
-        slot.sift = slot.incoming > 0
+        slot.dead = slot.crowded = False
         slot.timers.cancel("rescue")
-        if slot.incoming:
-            self._limit_overlap(slot)
-        if slot.down_since is not None and slot.serving:
-            gap = self.clock.seconds() - slot.down_since
+        gap = self.assignment.rose(slot)
+        if gap is not None:
             self.announce(f"live again after a gap of {gap:.1f} s")
-        slot.down_since = None
+
+    def _source_changed(self, instruments: Iterable[Instrument]) -> None:
+        self._listener.source_changed(self.feed.name, instruments)
 
     def slot_ticked(self, slot: Slot, ticks: Collection[Tick]) -> None:
         """Part of `SlotOwner`; in the tick's path."""
         if slot.sift:
-            ticks = self._sifted(slot, ticks)
+            ticks = self.assignment.sifted(slot, ticks)
         self._listener.ticked(self.feed.name, ticks)
-
-    def _sifted(self, slot: Slot, ticks: Iterable[Tick]) -> list[Tick]:
-        """The ticks of instruments that this slot serves, or begins to serve with this tick."""
-        homes, moves = self._homes, self._moves
-        counting, arrived = [], {}
-        for tick in ticks:
-            instrument = tick.instrument
-            if homes.get(instrument) is slot:
-                counting.append(tick)
-            elif moves.get(instrument) is slot and (tick.ltp is not None or tick.depth is not None):
-                arrived[instrument] = True
-                counting.append(tick)
-        if arrived:
-            self.arrive(arrived)
-            self.settle()
-        return counting
 
     def slot_ordered(self, slot: Slot, update: OrderUpdate) -> None:
         """Part of `SlotOwner`."""
@@ -451,6 +331,6 @@ class Pool:
     def slot_rejected(self, slot: Slot, rejected: Rejected) -> None:
         """Part of `SlotOwner`."""
         # What it is about to serve is lost as well: nobody else will, before long.
-        mine = tuple(i for i in rejected.instruments if slot in (self._homes.get(i), self._moves.get(i)))
+        mine = tuple(i for i in rejected.instruments if slot in self.assignment.carriers(i))
         if mine or not rejected.instruments:
             self._listener.rejected(self, Rejected(rejected.message, mine))

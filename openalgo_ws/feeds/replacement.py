@@ -76,12 +76,12 @@ class Replacement:
 
     def _begin(self, old: Slot) -> None:
         pool = self._pool
-        pool.finish_moves()
+        pool.assignment.finish_moves()
         new = pool.open()
         self._old, self._new = old, new
         old.leaving = True
         for instrument, (wish, cost) in list(old.held.items()):
-            pool.move(instrument, new, wish, cost)
+            pool.assignment.move(instrument, new, wish, cost)
         self._timers.set("timeout", pool.settings.replace_timeout, self._give_up)
         pool.settle()
 
@@ -108,11 +108,11 @@ class Replacement:
             return
         self._end()
         self._waiting.clear()
-        pool.call_off(new)
+        pool.assignment.call_off(new)
         old.leaving = False
         size = pool.bounds.per_connection
         # What was put there in the meantime and nowhere else.
-        pool.hand_over(new, lambda cost: old if old.load + cost <= size else None)
+        pool.assignment.hand_over(new, lambda cost: old if old.load + cost <= size else None)
         new.leaving = not new.held
         pool.announce(f"the connection with the new credentials did not come up: {new.message}")
         pool.settle()

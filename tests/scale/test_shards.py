@@ -20,8 +20,8 @@ from openalgo_ws.accounts.database import Database
 from openalgo_ws.accounts.store import login
 from openalgo_ws.adapter import Limits, MasterRow
 from openalgo_ws.bus.demand import Denied, Granted
+from openalgo_ws.feeds.bounds import Bounds
 from openalgo_ws.feeds.interfaces import FeedSettings
-from openalgo_ws.feeds.pool import Bounds
 from openalgo_ws.registry import Registry
 from openalgo_ws.scale.partitioner import SymbolPartitioner
 from openalgo_ws.scale.server import DemandServer

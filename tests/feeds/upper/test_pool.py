@@ -8,9 +8,10 @@ from itertools import count
 import pytest
 
 from openalgo_ws.adapter import Feed, Limits, Rejected
+from openalgo_ws.feeds.bounds import Bounds
 from openalgo_ws.feeds.connection import ConnectionState as S
 from openalgo_ws.feeds.interfaces import FeedSettings
-from openalgo_ws.feeds.pool import Bounds, Pool
+from openalgo_ws.feeds.pool import Pool
 from openalgo_ws.tick import Instrument, Mode, Tick, Wish
 
 QUOTE, DEPTH = Wish(Mode.QUOTE), Wish(Mode.DEPTH)
