@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
 from openalgo_ws.adapter import (
@@ -18,12 +17,13 @@ from openalgo_ws.adapter import (
     Feed,
     OrderUpdate,
     Rejected,
-    Scope,
     Verdict,
 )
 from openalgo_ws.feeds.address import BadAddress
+from openalgo_ws.feeds.authentication import Authentication, Objection
 from openalgo_ws.feeds.authoriser import Authorised, Authoriser
 from openalgo_ws.feeds.counters import ConnectionCounters
+from openalgo_ws.feeds.credential_watch import CredentialWatch
 from openalgo_ws.feeds.credentials import CredentialDesk, ReadCredentials, Unreadable
 from openalgo_ws.feeds.life import ConnectionState, Signal, next_state
 from openalgo_ws.feeds.line import Line
@@ -32,6 +32,7 @@ from openalgo_ws.feeds.listener import ConnectionListener
 from openalgo_ws.feeds.options import ConnectionOptions, Network
 from openalgo_ws.feeds.reasons import place_of
 from openalgo_ws.feeds.retry import Life, Retry
+from openalgo_ws.feeds.state_log import StateLog
 from openalgo_ws.feeds.timers import Timers
 from openalgo_ws.feeds.watchdog import Calendar, Watchdog
 from openalgo_ws.log import CorrelatedLogger
@@ -49,12 +50,6 @@ __all__ = [
 _State = ConnectionState
 #: States that last until the credentials change.
 _HELD_BACK = frozenset({_State.AUTH_FAILED, _State.FAILED})
-_LEVELS = {
-    _State.STALE: LogLevel.warn,
-    _State.BACKING_OFF: LogLevel.warn,
-    _State.AUTH_FAILED: LogLevel.error,
-    _State.FAILED: LogLevel.error,
-}
 
 
 class Connection:
@@ -93,7 +88,6 @@ class Connection:
         #: Why the last attempt or connection ended; None while LIVE and before the first end.
         self.cause: Cause | None = None
         self._reactor = reactor
-        self._authoriser = authoriser
         self._environment = environment
         self._listener = listener
         self._options = options
@@ -105,7 +99,12 @@ class Connection:
             account=user,
             connection=number,
         )
+        self._state_log = StateLog(reactor, self._log)
         self._desk = CredentialDesk(reactor, adapter, credentials, options.read_timeout, self._log)
+        self._authentication = Authentication(feed, self._desk, authoriser)
+        self._credential_watch = CredentialWatch(
+            reactor, self._desk, interval=options.recheck_interval, renewed=self._renew, log=self._log
+        )
         self._timers = Timers(reactor)
         self._retry = Retry(
             environment,
@@ -122,17 +121,9 @@ class Connection:
         #: Sockets that are not quite gone yet, the present one included.
         self._lines: set[Line] = set()
         self._awaiting_gone: list[Deferred[None]] = []
-        #: The steps before a dial, and a look at the credentials from outside them.
+        #: The steps before a dial.
         self._flow: Deferred[None] | None = None
-        self._review: Deferred[None] | None = None
-        self._review_again = False
-        self._authorised: Authorised | None = None
-        #: Whether a refusal may be followed by one dial at once; again after a login that lasted.
-        self._at_once = True
-        self._tried_at = float("-inf")
         self._live_since: float | None = None
-        #: Since when there is trouble that the log has been told of.
-        self._troubled_since: float | None = None
 
     @property
     def state(self) -> ConnectionState:
@@ -170,8 +161,7 @@ class Connection:
         """Unsubscribe, close the socket, end every timer; fires when the socket is gone (at most a
         second or three later). May be called again, and before `start`."""
         self._halt()
-        if self._review is not None:
-            self._review.cancel()
+        self._credential_watch.stop()
         line, self._line = self._line, None
         self._move(Signal.STOP, "stopped")
         if line is not None:
@@ -202,13 +192,8 @@ class Connection:
         FAILED) or drop the socket and dial anew (LIVE and on the way there). Where they are the
         same, nothing is disturbed; out of AUTH_FAILED they are tried once more, at most every 30 s.
         """
-        if self._state in (_State.IDLE, _State.STOPPED):
-            return
-        if self._review is not None:
-            self._review_again = True
-            return
-        self._review = Deferred.fromCoroutine(self._look_at_credentials())
-        self._review.addErrback(self._review_broke).addBoth(self._review_done)
+        if self._state not in (_State.IDLE, _State.STOPPED):
+            self._credential_watch.look()
 
     def reconnect(self, message: str) -> None:
         """Drop the socket now and dial again after the shortest pause (a move, an operator's wish).
@@ -229,40 +214,24 @@ class Connection:
             self._flow = flow
 
     async def _prepare(self, given: dict[str, str] | None) -> None:
-        credentials: dict[str, str] | Unreadable | None = given
-        if given is None:
-            credentials = await self._desk.read()
+        try:
+            credentials = await self._authentication.choose(given)
+        except Objection as objection:
+            self._move(Signal.REFUSED, str(objection))
+            return
         if isinstance(credentials, Unreadable):
             self._lost(Verdict(Cause.TRANSIENT, "the credentials could not be read"), Life())
             return
-        objection = self._desk.objection(credentials)
-        if objection is None and given is None and self._desk.doubted:
-            # Other credentials than those refused: at once, but not again and again.
-            if self._at_once:
-                self._at_once = False
-            else:
-                objection = f"{self._desk.refusal}; other credentials are there and will be tried"
-        if objection is not None or credentials is None:
-            self._refuse(objection or "")
-            return
-        self._desk.use(credentials)
-        self._tried_at = self._reactor.seconds()
-        self._retry.attempted(self._tried_at)
+        self._retry.attempted(self._reactor.seconds())
         try:
-            authorised = await self._authoriser.authorise(self.feed, credentials)
+            authorised = await self._authentication.authorise(credentials)
         except AuthoriseFailed as failed:
-            self._authorised = None
             self._over(failed.verdict, Life())
             return
         await self._all_gone()
         self._dial(authorised)
 
-    def _refuse(self, objection: str) -> None:
-        if self._move(Signal.REFUSED, objection):
-            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
-
     def _dial(self, authorised: Authorised) -> None:
-        self._authorised = authorised
         if not self._options.verify_tls:
             self._log.critical(
                 "THE BROKER'S CERTIFICATE IS NOT VERIFIED: anybody between here and {broker} can read"
@@ -356,11 +325,12 @@ class Connection:
         self.cause = verdict.cause
         self._conclude(label or verdict.cause.value, life)
         if verdict.cause in (Cause.TOKEN, Cause.PLAN):
-            self._doubt(verdict, life)
+            self._authentication.refused(verdict, served=life.live_for > 0)
+            if self._move(Signal.DOUBTED, verdict.message):
+                self._begin()
         elif verdict.cause is Cause.FATAL:
             self._desk.refuse(verdict.message)
-            if self._move(Signal.BROKEN, verdict.message):
-                self._timers.set("recheck", self._options.recheck_interval, self._recheck)
+            self._move(Signal.BROKEN, verdict.message)
         else:
             self._lost(verdict, life)
 
@@ -369,7 +339,7 @@ class Connection:
         self._live_since = None
         self.counters.ended[label] += 1
         if life.live_for >= self._options.settled_after:
-            self._at_once = True
+            self._authentication.settled()
 
     def _lost(self, verdict: Verdict, life: Life) -> None:
         pause = self._retry.pause(verdict, life, self._reactor.seconds())
@@ -380,66 +350,18 @@ class Connection:
         if self._move(Signal.WAKE, "trying again"):
             self._begin()
 
-    def _doubt(self, verdict: Verdict, life: Life) -> None:
-        """The broker does not accept what we came with: look for something else to come with."""
-        authorised = self._authorised
-        renewable = False
-        if authorised is not None and verdict.cause is Cause.TOKEN and self.feed.authorise is not None:
-            self._authoriser.refused(self.feed, authorised)
-            # A session that served before may only have aged: the credentials are not in doubt yet.
-            aged = not authorised.fresh or life.live_for > 0
-            renewable = self.feed.scope is Scope.SESSION and aged and self._at_once
-        if renewable:
-            self._at_once = False
-        else:
-            self._desk.refuse(verdict.message)
-        if self._move(Signal.DOUBTED, verdict.message):
-            self._begin()
-
-    # While the credentials are refused, and when somebody says that they have changed.
-
-    def _recheck(self) -> None:
-        self._flow = flow = Deferred.fromCoroutine(self._look_again())
-        flow.addErrback(self._flow_broke)
-
-    async def _look_again(self) -> None:
-        credentials = await self._desk.read()
-        if isinstance(credentials, Unreadable) or self._desk.objection(credentials) is not None:
-            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
-        elif self._move(Signal.RENEWED, "there are other credentials"):
-            self._begin(credentials)
-
-    async def _look_at_credentials(self) -> None:
-        again = True
-        while again:
-            self._review_again = False
-            credentials = await self._desk.read()
-            if not isinstance(credentials, Unreadable) and self._is_news(credentials):
-                self._renew(credentials)
-            again = self._review_again
-
-    def _is_news(self, credentials: dict[str, str] | None) -> bool:
-        if self._state not in _HELD_BACK:
-            return self._state is not _State.STOPPED and credentials != self._desk.used
-        if self._desk.objection(credentials) is None:
-            return True
-        rested = self._reactor.seconds() - self._tried_at >= self._options.recheck_interval
-        if self._desk.is_refused(credentials) and rested:
-            self._desk.forgive()
-            return True
-        return False
-
-    def _renew(self, credentials: dict[str, str] | None) -> None:
+    def _renew(self, credentials: dict[str, str] | None, message: str) -> None:
+        """There is something new to dial with."""
         life, had_line = self._life(), self._line is not None
         self._halt()
         self._end_line()
         if had_line:
             self._conclude("renewed", life)
-        if self._move(Signal.RENEWED, "the credentials have changed"):
+        if self._move(Signal.RENEWED, message):
             self._begin(credentials)
 
     def _halt(self) -> None:
-        """End whatever is under way except the socket and a review."""
+        """End whatever is under way except the socket and a look at the credentials."""
         self._timers.clear()
         self._watchdog.stop()
         flow, self._flow = self._flow, None
@@ -460,36 +382,19 @@ class Connection:
         if isinstance(failure.value, CancelledError):
             return
         self._log.error("a step failed: {place}", place=place_of(failure))
-        if self._state in _HELD_BACK:
-            self._timers.set("recheck", self._options.recheck_interval, self._recheck)
-        elif self._state in (_State.AUTHORISING, _State.DIALLING):
+        if self._state in (_State.AUTHORISING, _State.DIALLING):
             self._end_line(politely=False)
             self._over(Verdict(Cause.TRANSIENT, "an internal error (see the log)"), Life())
-
-    def _review_broke(self, failure: Failure) -> None:
-        if not isinstance(failure.value, CancelledError):
-            self._log.error("a look at the credentials failed: {place}", place=place_of(failure))
-
-    def _review_done(self, _: object) -> None:
-        self._review = None
 
     def _move(self, signal: Signal, message: str) -> bool:
         """Go to the next state and say so. False if a listener has since moved the connection on."""
         before, state = self._state, next_state(self._state, signal)
         self._state, self.message = state, message
         if state is not before:
-            self._log_state(state, message)
+            if state in _HELD_BACK:
+                self._credential_watch.hold()
+            else:
+                self._credential_watch.release()
+            self._state_log.changed(state, message)
             self._listener.state_changed(self, state, message)
         return self._state is state
-
-    def _log_state(self, state: ConnectionState, message: str) -> None:
-        level = _LEVELS.get(state, LogLevel.info)
-        now = self._reactor.seconds()
-        if state is _State.LIVE and self._troubled_since is not None:
-            # Whoever reads of the trouble wants to read of its end, at the same level.
-            seconds, self._troubled_since = now - self._troubled_since, None
-            self._log.warn("live again after {seconds:.0f} s: {message}", seconds=seconds, message=message)
-            return
-        if level is not LogLevel.info and self._troubled_since is None:
-            self._troubled_since = now
-        self._log.emit(level, "{state}: {message}", state=state.value, message=message)

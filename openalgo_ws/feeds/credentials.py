@@ -38,6 +38,7 @@ class CredentialDesk:
         self._timeout = timeout
         self._log = log
         self.used: dict[str, str] | None = None
+        self._used_at = float("-inf")
         self._refused: dict[str, str] | None = None
         #: Why the broker refused them.
         self.refusal = ""
@@ -78,15 +79,17 @@ class CredentialDesk:
     def use(self, credentials: dict[str, str]) -> None:
         """A dial is made with these."""
         self._refused, self.used = None, credentials
+        self._used_at = self._clock.seconds()
 
     def refuse(self, why: str) -> None:
         """The broker refused those last used."""
         self._refused, self.refusal = self.used, why
 
-    def forgive(self) -> None:
-        """Those refused may be tried once more."""
+    def forgive(self, credentials: dict[str, str] | None, rest: float) -> bool:
+        """Let these be tried once more, if they are the refused ones and it is ``rest`` seconds since they
+        were used. Whether they may."""
+        refused = credentials is not None and credentials == self._refused
+        if not refused or self._clock.seconds() - self._used_at < rest:
+            return False
         self._refused = None
-
-    def is_refused(self, credentials: dict[str, str] | None) -> bool:
-        """Whether these are the refused ones."""
-        return credentials is not None and credentials == self._refused
+        return True

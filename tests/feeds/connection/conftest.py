@@ -407,3 +407,8 @@ def feed() -> Feed:
 def acknowledged() -> Feed:
     """A feed whose login is answered."""
     return replace(FEED, login=Login.ACKNOWLEDGED)
+
+
+@pytest.fixture
+def adapter() -> Adapter:
+    return adapter_with(FEED)
