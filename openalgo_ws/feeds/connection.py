@@ -85,8 +85,6 @@ class Connection:
         self.counters = ConnectionCounters()
         #: What the last change of state said.
         self.message = ""
-        #: Why the last attempt or connection ended; None while LIVE and before the first end.
-        self.cause: Cause | None = None
         self._reactor = reactor
         self._environment = environment
         self._listener = listener
@@ -145,11 +143,6 @@ class Connection:
         """The credentials that the present (or last) dial was made with, before authorisation."""
         return self._desk.used
 
-    @property
-    def proven(self) -> bool:
-        """LIVE, and a tick has come since the login or none is due (nothing wanted is in session)."""
-        return self._state is _State.LIVE and (self._watchdog.ticked or not self._watchdog.due)
-
     # What the owner wants.
 
     def start(self) -> None:
@@ -194,13 +187,6 @@ class Connection:
         """
         if self._state not in (_State.IDLE, _State.STOPPED):
             self._credential_watch.look()
-
-    def reconnect(self, message: str) -> None:
-        """Drop the socket now and dial again after the shortest pause (a move, an operator's wish).
-        Nothing where there is no socket."""
-        if self._line is not None:
-            self._end_line()
-            self._over(Verdict(Cause.TRANSIENT, message), Life(live_for=1.0, ticked=True), "asked for")
 
     # Before a dial.
 
@@ -272,7 +258,6 @@ class Connection:
         """Subscriptions may be sent."""
         self._live_since = self.counters.last_login = self._reactor.seconds()
         self.counters.logins += 1
-        self.cause = None
         self._watchdog.start()
         self._move(Signal.LOGGED_IN, "live")
 
@@ -322,7 +307,6 @@ class Connection:
 
     def _over(self, verdict: Verdict, life: Life, label: str = "") -> None:
         """An attempt or a connection has ended: decide what follows."""
-        self.cause = verdict.cause
         self._conclude(label or verdict.cause.value, life)
         if verdict.cause in (Cause.TOKEN, Cause.PLAN):
             self._authentication.refused(verdict, served=life.live_for > 0)

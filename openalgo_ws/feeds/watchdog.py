@@ -62,11 +62,6 @@ class Watchdog:
         """Whether a tick came since the last login."""
         return self._last_tick is not None
 
-    @property
-    def due(self) -> bool:
-        """Whether ticks may be expected now: something wanted is in session."""
-        return self._open_since() is not None
-
     def want(self, exchange: str, change: int) -> None:
         """``change`` more (or fewer) instruments of ``exchange`` are wanted."""
         were = bool(self._wanted)

@@ -254,21 +254,12 @@ def test_an_address_that_cannot_be_dialled_is_fatal(world: Any) -> None:
     assert world.clock.getDelayedCalls() != []
 
 
-def test_asking_for_a_reconnect_takes_a_second_at_most(world: Any) -> None:
-    connection, link = world.live()
-    connection.reconnect("moved")
-    assert connection.state is S.BACKING_OFF
-    world.pass_time(1.25)
-    assert link.closed == "politely"
-    assert connection.state is S.DIALLING
-    assert connection.counters.ended["asked for"] == 1
-
-
 def test_the_new_socket_waits_until_the_old_one_is_gone(world: Any) -> None:
-    connection, link = world.live()
+    _, link = world.live()
     link.answers_close = False
-    connection.reconnect("moved")
     world.environment.draw = 0.0
+    link.say("bye transient")
+    assert link.closed == "politely"
     world.pass_time(0.75)
     assert len(world.dialler.links) == 1
     world.pass_time(0.75)

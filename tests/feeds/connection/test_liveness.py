@@ -9,7 +9,6 @@ import pytest
 
 from openalgo_ws.adapter import Keepalive
 from openalgo_ws.feeds.connection import ConnectionState as S
-from openalgo_ws.tick import Mode
 
 QUIET = Keepalive(ping_interval=None, stall_after=90.0)
 
@@ -126,7 +125,6 @@ def test_outside_sessions_silence_is_no_stall(world: Any, ask: Any) -> None:
     world.calendar.open = {}
     connection, _ = world.live()
     connection.want([ask("SBIN"), ask("UNKNOWN", exchange="LSE")])
-    assert connection.proven
     world.pass_time(12 * 3600, 10.0)
     assert connection.state is S.LIVE
     assert len(world.dialler.links) == 1
@@ -138,7 +136,6 @@ def test_the_stall_time_starts_at_the_opening(world: Any, ask: Any) -> None:
     connection.want([ask("SBIN")])
     world.pass_time(1089)
     assert connection.state is S.LIVE
-    assert not connection.proven
     world.pass_time(2)
     assert S.STALE in world.states
 
@@ -208,14 +205,3 @@ def test_a_first_value_after_the_login_does_not_restore_the_short_patience_but_a
     assert connection.state is S.LIVE
     world.pass_time(92)
     assert connection.counters.ended["stalled"] == 5
-
-
-def test_proven_only_after_a_tick_or_when_none_is_due(world: Any, ask: Any) -> None:
-    connection, link = world.live()
-    assert connection.proven
-    connection.want([ask("SBIN", Mode.DEPTH)])
-    assert not connection.proven
-    link.say("tick SBIN 1")
-    assert connection.proven
-    link.fail()
-    assert not connection.proven
