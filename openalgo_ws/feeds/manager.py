@@ -6,19 +6,19 @@ Both are opened when somebody wants something and closed some time after nobody 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from openalgo_ws.adapter import Environment
 from openalgo_ws.bus.demand import DemandListener, Denied, FeedState, Granted, Hold, Status, Want
 from openalgo_ws.bus.records import TickSink
+from openalgo_ws.feeds.flows import Flows
 from openalgo_ws.feeds.interfaces import (
     Accounts,
     Adapters,
@@ -29,17 +29,15 @@ from openalgo_ws.feeds.interfaces import (
     Symbols,
 )
 from openalgo_ws.feeds.logical import LogicalFeed
+from openalgo_ws.feeds.open_sessions import OpenSessions
 from openalgo_ws.feeds.opening import Login, Opener
 from openalgo_ws.feeds.plan import FeedPlan, tag_of
-from openalgo_ws.feeds.reasons import place_of
-from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger, report_of
+from openalgo_ws.feeds.report import AccountReport, FeedReport, Ledger, feed_report_of, report_of
 from openalgo_ws.feeds.rollover import Rollover
 from openalgo_ws.feeds.session import Session
 from openalgo_ws.feeds.timers import Timers
 
 __all__ = ["FeedManager"]
-
-_T = TypeVar("_T")
 
 #: Wants that are dealt with in one turn of the reactor: a few milliseconds' work.
 _AT_ONCE = 100
@@ -89,6 +87,8 @@ class FeedManager(Service):
             listener=self,
             elsewhere=self._elsewhere,
         )
+        self._sessions = OpenSessions(self._opener, self._opened)
+        self._flows = Flows(self._log)
         self._rollover = Rollover(
             clock,
             environment,
@@ -101,15 +101,8 @@ class FeedManager(Service):
         self._feeds: dict[str, LogicalFeed] = {}
         #: Tag → everybody who has asked for that feed.
         self._users: dict[str, set[str]] = {}
-        self._sessions: dict[str, Session] = {}
         #: Users whose order updates are wanted.
         self._watching: set[str] = set()
-        #: Everything that is under way.
-        self._running: set[Deferred[Any]] = set()
-        self._stopping: list[Deferred[None]] = []
-        #: Sessions that have been told to stop.
-        self._ending: set[Session] = set()
-        self._ledger = Ledger()
 
     # Service
 
@@ -123,14 +116,11 @@ class FeedManager(Service):
         super().stopService()  # type: ignore[no-untyped-call]
         self._rollover.stop()
         self._timers.clear()
-        for running in list(self._running):
-            running.cancel()
+        self._flows.clear()
         for feed in self._feeds.values():
             feed.close()
         self._feeds.clear()
-        for account in list(self._sessions):
-            self._close(account)
-        return DeferredList(list(self._stopping))
+        return self._sessions.stop()
 
     # Demand
 
@@ -139,7 +129,7 @@ class FeedManager(Service):
         broke: list[Granted | Denied] = [
             Denied("SERVER_ERROR", "The feed could not be opened") for _ in wants
         ]
-        return self._run(self._subscribe(user, wants), broke)
+        return self._flows.run(self._subscribe(user, wants), broke)
 
     def release(self, holds: Sequence[Hold]) -> None:
         """Give granted wants back."""
@@ -154,7 +144,7 @@ class FeedManager(Service):
 
     def status(self, user: str) -> Deferred[Status]:
         """The state of the feed that serves this user. Never fails."""
-        return self._run(self._status(user), Status(None, FeedState.DISCONNECTED, "not known"))
+        return self._flows.run(self._status(user), Status(None, FeedState.DISCONNECTED, "not known"))
 
     def watch_orders(self, user: str, wanted: bool) -> None:
         """Somebody wants this user's order updates, or nobody does any more.
@@ -166,7 +156,7 @@ class FeedManager(Service):
             self._timers.cancel(f"orders {user}")
             session = self._sessions.get(user)
             if session is None:
-                self._run(self._open(user), None)
+                self._flows.run(self._sessions.open(user), None)
             else:
                 session.watch_orders(True)
         else:
@@ -191,28 +181,17 @@ class FeedManager(Service):
 
     def feed_reports(self) -> list[FeedReport]:
         """The logical feeds as they are now, for status pages and metrics."""
-        return [
-            FeedReport(
-                tag=tag,
-                broker=feed.status.broker,
-                state=feed.status.state,
-                message=feed.status.message,
-                users=sorted(self._users.get(tag, ())),
-                accounts=feed.accounts,
-                held=feed.held(),
-            )
-            for tag, feed in self._feeds.items()
-        ]
+        return [feed_report_of(feed, self._users.get(tag, ())) for tag, feed in self._feeds.items()]
 
     def account_reports(self) -> list[AccountReport]:
         """The open sessions and their connections as they are now."""
         now = self._clock.seconds()
-        return [report_of(session, now) for session in self._sessions.values()]
+        return [report_of(session, now) for session in self._sessions]
 
     @property
     def ledger(self) -> Ledger:
         """What connections have counted since the start, those that are gone included."""
-        return self._ledger.with_sessions([*self._sessions.values(), *self._ending])
+        return self._sessions.ledger
 
     def listen(self, listener: DemandListener) -> None:
         """Report changes to this listener from now on."""
@@ -221,7 +200,7 @@ class FeedManager(Service):
     async def _subscribe(self, user: str, wants: Sequence[Want]) -> list[Granted | Denied]:
         refusals = []
         for account in self._plan.accounts(user):
-            opened = await self._open(account)
+            opened = await self._sessions.open(account)
             if isinstance(opened, Denied):
                 refusals.append(opened)
         feed = self._feed(user)
@@ -245,22 +224,6 @@ class FeedManager(Service):
             return Status(None, FeedState.DISCONNECTED, login.message)
         return Status(login.adapter.name, FeedState.DISCONNECTED, _NOTHING_SUBSCRIBED)
 
-    def _run(self, flow: Coroutine[Any, Any, _T], otherwise: _T) -> Deferred[_T]:
-        """Run a flow that is not to fail: what breaks is logged, and ``otherwise`` the result."""
-        running = Deferred.fromCoroutine(flow)
-        self._running.add(running)
-
-        def broke(failure: Failure) -> _T:
-            if not failure.check(CancelledError):
-                self._log.error("a step failed: {place}", place=place_of(failure))
-            return otherwise
-
-        def done(result: _T) -> _T:
-            self._running.discard(running)
-            return result
-
-        return running.addErrback(broke).addCallback(done)
-
     # Feeds and sessions
 
     def _feed(self, user: str) -> LogicalFeed:
@@ -273,55 +236,20 @@ class FeedManager(Service):
             feed = self._feeds[tag] = LogicalFeed(
                 tag, accounts, clock=self._clock, settings=self._settings, listener=self
             )
-            for account in accounts:
-                if account in self._sessions:
-                    feed.attach(self._sessions[account])
+            for session in filter(None, map(self._sessions.get, accounts)):
+                feed.attach(session)
         return feed
 
-    async def _open(self, account: str) -> Session | Denied:
-        """The account's session, opened if need be."""
-        session = self._sessions.get(account)
-        if session is not None:
-            return session
-        opened = await self._opener.open(account)
-        if isinstance(opened, Session):
-            # Whoever waited for the same one has taken it in already, perhaps.
-            if account not in self._sessions:
-                self._take_in(opened)
-            return self._sessions[account]
-        return opened
-
-    def _take_in(self, session: Session) -> None:
-        account = session.account
-        old = self._sessions.get(account)
-        self._sessions[account] = session
-        session.watch_orders(account in self._watching)
+    def _opened(self, session: Session) -> None:
+        session.watch_orders(session.account in self._watching)
         for feed in self._feeds.values():
-            if account in feed.accounts:
+            if session.account in feed.accounts:
                 feed.attach(session)
-        if old is not None:
-            self._stop(old)
 
     def _close_unused(self) -> None:
         """Close the sessions that no feed draws on and whose orders nobody wants."""
         used = {account for feed in self._feeds.values() for account in feed.accounts}
-        for account in list(self._sessions):
-            if account not in used and account not in self._watching:
-                self._close(account)
-
-    def _close(self, account: str) -> None:
-        self._stop(self._sessions.pop(account))
-
-    def _stop(self, session: Session) -> None:
-        self._ending.add(session)
-        stopping = session.stop()
-        self._stopping.append(stopping)
-        stopping.addCallback(lambda _: self._ended(session, stopping))
-
-    def _ended(self, session: Session, stopping: Deferred[None]) -> None:
-        self._stopping.remove(stopping)
-        self._ending.remove(session)
-        self._ledger.close(session)
+        self._sessions.close_all_but(used | self._watching)
 
     def _unwatch(self, user: str) -> None:
         session = self._sessions.get(user)
@@ -334,11 +262,11 @@ class FeedManager(Service):
     def credentials_changed(self, user: str) -> Deferred[None]:
         """A user's credentials may have changed (CACHE_INVALIDATE): if they really have, move the
         user's session to them. Fires when that has begun; never fails."""
-        return self._run(self._look_at(user), None)
+        return self._flows.run(self._look_at(user), None)
 
     def master_changed(self, broker: str, old: Index | None, new: Index) -> None:
         """A broker has a new instrument master: follow changed tokens, report symbols that are gone."""
-        for session in list(self._sessions.values()):
+        for session in self._sessions:
             if session.broker == broker:
                 session.remap(new)
         for feed in list(self._feeds.values()):
@@ -352,16 +280,13 @@ class FeedManager(Service):
                 account in feed.accounts for feed in self._feeds.values()
             )
             if wanted and isinstance(login, Login):
-                await self._open(account)
+                await self._sessions.open(account)
         elif isinstance(login, Denied):
             if login.code != "SERVER_ERROR":
                 session.renew(None)
         elif login.adapter.name != session.broker:
-            successor = await self._opener.session(account, login)
-            if self._sessions.get(account) is session:
-                self._take_in(successor)
-            else:
-                # Somebody was faster. Nothing has been dialled with this one, and it is not needed.
+            if not await self._sessions.replace(session, login):
+                # Somebody was faster, and may have come to something else.
                 await self._look_at(account)
         else:
             session.renew(login.credentials)
@@ -370,15 +295,13 @@ class FeedManager(Service):
                     feed.retry()
 
     def _elsewhere(self, account: str) -> None:
-        self._run(self._look_at(account), None)
+        self._flows.run(self._look_at(account), None)
 
     def _look_for_new_credentials(self) -> bool:
         """Look at every account whose credentials are older than the last expiry; whether there
         are any."""
         expired = self._rollover.last()
-        stale = [
-            account for account, session in self._sessions.items() if session.credentials_since < expired
-        ]
+        stale = [session.account for session in self._sessions if session.credentials_since < expired]
         for account in stale:
             self.credentials_changed(account)
         return bool(stale)

@@ -9,11 +9,20 @@ import msgspec
 
 from openalgo_ws.bus.demand import FeedState
 from openalgo_ws.feeds.counters import ConnectionCounters
+from openalgo_ws.feeds.logical import LogicalFeed
 from openalgo_ws.feeds.pool import Pool
 from openalgo_ws.feeds.session import Session
 from openalgo_ws.feeds.slot import Slot
 
-__all__ = ["AccountReport", "ConnectionReport", "FeedReport", "Ledger", "PoolReport", "report_of"]
+__all__ = [
+    "AccountReport",
+    "ConnectionReport",
+    "FeedReport",
+    "Ledger",
+    "PoolReport",
+    "feed_report_of",
+    "report_of",
+]
 
 
 class ConnectionReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +120,20 @@ class Ledger:
     def entries(self) -> list[tuple[str, str, str, ConnectionCounters]]:
         """Account, broker, feed and the counters."""
         return [(book.account, book.broker, book.feed, counted) for book, counted in self._books.items()]
+
+
+def feed_report_of(feed: LogicalFeed, users: Iterable[str]) -> FeedReport:
+    """A logical feed, which serves these users, as it is now."""
+    status = feed.status
+    return FeedReport(
+        tag=feed.tag,
+        broker=status.broker,
+        state=status.state,
+        message=status.message,
+        users=sorted(users),
+        accounts=feed.accounts,
+        held=feed.held(),
+    )
 
 
 def report_of(session: Session, now: float) -> AccountReport:
