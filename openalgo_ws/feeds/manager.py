@@ -6,6 +6,7 @@ Both are opened when somebody wants something and closed some time after nobody 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,6 +104,8 @@ class FeedManager(Service):
         self._users: dict[str, set[str]] = {}
         #: Users whose order updates are wanted.
         self._watching: set[str] = set()
+        #: Accounts of feeds that will be there when the others' sessions are open as well.
+        self._expected: Counter[str] = Counter()
 
     # Service
 
@@ -199,11 +202,16 @@ class FeedManager(Service):
 
     async def _subscribe(self, user: str, wants: Sequence[Want]) -> list[Granted | Denied]:
         refusals = []
-        for account in self._plan.accounts(user):
-            opened = await self._sessions.open(account)
-            if isinstance(opened, Denied):
-                refusals.append(opened)
-        feed = self._feed(user)
+        accounts = self._plan.accounts(user)
+        self._expected.update(accounts)
+        try:
+            for account in accounts:
+                opened = await self._sessions.open(account)
+                if isinstance(opened, Denied):
+                    refusals.append(opened)
+            feed = self._feed(user)
+        finally:
+            self._expected -= Counter(accounts)
         if not feed.sessions():
             return [refusals[0] for _ in wants]
         answers = feed.subscribe(wants[:_AT_ONCE])
@@ -249,7 +257,7 @@ class FeedManager(Service):
     def _close_unused(self) -> None:
         """Close the sessions that no feed draws on and whose orders nobody wants."""
         used = {account for feed in self._feeds.values() for account in feed.accounts}
-        self._sessions.close_all_but(used | self._watching)
+        self._sessions.close_all_but(used | self._watching | self._expected.keys())
 
     def _unwatch(self, user: str) -> None:
         session = self._sessions.get(user)

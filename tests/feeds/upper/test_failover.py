@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from openalgo_ws.adapter import Limits
 from openalgo_ws.bus.demand import Denied, FeedState, Granted
@@ -54,6 +55,31 @@ def test_the_reserve_is_connected_and_carries_nothing(rig, world, t) -> None:
     assert rig.second.state is S.LIVE
     assert rig.second.wanted == {}
     assert len(rig.first.wanted) == 5
+
+
+def test_the_first_is_kept_open_while_the_reserve_is_being_opened(rig, world, t) -> None:
+    world.login("carol", "token-c")
+    rig.manager.watch_orders("carol", True)
+    world.advance(1)
+    rig.manager.watch_orders("carol", False)
+    world.advance(59)
+    read, slow = world.session, Deferred()
+
+    async def session(user, fresh=False):
+        if user == "bob":
+            await slow
+        return await read(user, fresh)
+
+    world.session = session
+    answers = rig.manager.subscribe("ann", t.wants(5))
+    # Meanwhile somebody else's session is closed, with all that nobody needs.
+    world.advance(2)
+    assert world.open("carol") == []
+    slow.callback(None)
+    assert all(isinstance(answer, Granted) for answer in t.result(answers))
+    world.advance(1)
+    assert len(rig.first.wanted) == 5
+    assert rig.second.wanted == {}
 
 
 @pytest.mark.parametrize(("state", "within"), [(S.STALE, 0), (S.AUTH_FAILED, 0), (S.FAILED, 0)])
