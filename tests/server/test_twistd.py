@@ -120,9 +120,7 @@ def test_one_clear_line_and_exit_code_1(process, options, environ, said) -> None
 @pytest.mark.parametrize("taken", ["port", "zmq_port"])
 def test_a_port_in_use(process, taken) -> None:
     server = process("--feeds", "external")
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", getattr(server, taken)))
-        other.listen()
+    with socket.create_server(("127.0.0.1", getattr(server, taken))):
         server.spawn()
         assert server.end() == 1
     lines = [line for line in server.output().splitlines() if line.strip()]

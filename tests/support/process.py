@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -17,12 +19,46 @@ PEPPER = "only for tests, more than thirty-two characters"
 TIMEOUT = 60.0
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+class Ports:
+    """Ports of loopback at which nobody listens, and that nobody else is given by chance for a while.
+
+    Between the choice of a port and the start of the process that it is for lie seconds, in which other tests
+    open hundreds of ports. So each is held by a socket that is bound and does not listen: connections are
+    refused, nobody who asks for any port gets it, and who asks for this one and allows that others had it
+    before (SO_REUSEADDR), as servers do, may listen there.
+    """
+
+    #: As many are held; the first is let go when there is one more.
+    MOST = 128
+
+    def __init__(self) -> None:
+        self._held: deque[socket.socket] = deque()
+
+    def __len__(self) -> int:
+        """How many are held."""
+        return len(self._held)
+
+    def take(self) -> int:
+        """One more."""
+        holder = socket.socket()
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        self._held.append(holder)
+        if len(self._held) > self.MOST:
+            self._held.popleft().close()
+        port: int = holder.getsockname()[1]
         return port
+
+    def release(self) -> None:
+        """Let go of all."""
+        while self._held:
+            self._held.popleft().close()
+
+
+_ports = Ports()
+atexit.register(_ports.release)
+#: A port for a process that is about to be started.
+free_port = _ports.take
 
 
 class ServerProcess:

@@ -11,7 +11,8 @@ from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from tests.bus.contract.receiver import Receiver
-from tests.bus.zmtp.support import Connect, Foreign, Owner, Raw, Vacant
+from tests.bus.zmtp.support import Connect, Foreign, Owner, Raw
+from tests.support.process import free_port
 
 
 @pytest.fixture
@@ -66,8 +67,6 @@ def owner() -> Iterator[Owner]:
 
 
 @pytest.fixture
-def vacant() -> Iterator[str]:
+def vacant() -> str:
     """An address of TCP at which nobody listens, and where a publisher may be bound."""
-    vacant = Vacant()
-    yield vacant.address
-    vacant.close()
+    return f"tcp://127.0.0.1:{free_port()}"

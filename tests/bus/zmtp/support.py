@@ -290,18 +290,3 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-class Vacant:
-    """A port of TCP at which nobody listens. Until it is closed nobody gets it by chance, and who asks for it
-    may bind it: a socket that does not listen is in the way of no other that allows it, as libzmq's do."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.address = f"tcp://127.0.0.1:{self._socket.getsockname()[1]}"
-
-    def close(self) -> None:
-        """Give it up."""
-        self._socket.close()
