@@ -147,8 +147,9 @@ class Session:
     # What goes out.
 
     def send(self, reply: Mapping[str, Any], request_id: bytes | None = None) -> None:
-        """Send a reply or a notice in the client's format."""
-        self.writer.write(text_frame(self._replies.encode(reply, request_id)))
+        """Send a reply or a notice in the client's format; nothing after the conversation's end."""
+        if not self.closed:
+            self.writer.write(text_frame(self._replies.encode(reply, request_id)))
 
     def send_text(self, text: bytes) -> None:
         """Send JSON text as it is."""
