@@ -89,13 +89,17 @@ class Index:
     def expect(self, feed: str, symbol: str, exchange: str) -> None:
         """Somebody is about to subscribe to an instrument: remember what comes of it meanwhile."""
         line = self.line(feed, symbol, exchange)
+        line.expected += 1
         if not line:
             self._let_idle(line, max(self._linger, _EXPECTED))
 
     def expect_no_more(self, feed: str, symbol: str, exchange: str) -> None:
-        """It was refused: nothing is remembered for it that was not before."""
+        """One was refused it: if all were that have asked, nothing is remembered that was not before."""
         line = self.feeds.get(feed, {}).get((symbol, exchange))
-        if line is not None and line in self._idle and not line.ticks:
+        if line is None:
+            return
+        line.expected -= 1
+        if line.expected <= 0 and line in self._idle and not line.ticks:
             del self._idle[line]
             self._forget(line)
 

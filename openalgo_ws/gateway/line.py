@@ -83,10 +83,10 @@ class Line:
 
     ``id`` stands for symbol and exchange in binary records, whatever the feed. ``kept`` counts those
     elsewhere for whom the last values are kept, ``awaited`` clients of ours who are about to subscribe:
-    channels without subscribers stay for them.
+    channels without subscribers stay for them. ``expected`` is how often it was asked for and not refused.
     """
 
-    __slots__ = ("_forms", "awaited", "exchange", "feed", "id", "kept", "sources", "symbol")
+    __slots__ = ("_forms", "awaited", "exchange", "expected", "feed", "id", "kept", "sources", "symbol")
 
     def __init__(self, feed: str, symbol: str, exchange: str, id: int) -> None:
         self.feed = feed
@@ -95,6 +95,7 @@ class Line:
         self.id = id
         self.kept = 0
         self.awaited = 0
+        self.expected = 0
         self._forms: dict[ChannelKey, Form] = {}
         #: By the mode in which the ticks come.
         self.sources: dict[Mode, Source] = {mode: Source(self, mode) for mode in Mode}

@@ -43,6 +43,27 @@ def test_last_values_are_forgotten_after_a_while(rig: Rig) -> None:
     assert again.received == []
 
 
+def test_what_one_was_refused_is_remembered_while_another_still_asks(rig: Rig) -> None:
+    index = rig.router.index
+    for _ in range(2):
+        index.expect("f", "SBIN", "NSE")
+    index.expect_no_more("f", "SBIN", "NSE")
+    rig.publish(1.0)
+    writer = rig.writer()
+    rig.hold(writer)
+    assert writer.ltps() == [1.0]
+
+
+def test_what_all_were_refused_is_not_kept(rig: Rig) -> None:
+    index = rig.router.index
+    for _ in range(2):
+        index.expect("f", "SBIN", "NSE")
+    for _ in range(2):
+        assert list(index.lines()) != []
+        index.expect_no_more("f", "SBIN", "NSE")
+    assert list(index.lines()) == []
+
+
 def test_last_values_wait_for_the_reply_however_many_there_are(rig: Rig) -> None:
     holder = rig.writer()
     symbols = ["SBIN", "INFY", "TCS"]
