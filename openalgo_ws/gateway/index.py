@@ -98,8 +98,9 @@ class Index:
         line = self.feeds.get(feed, {}).get((symbol, exchange))
         if line is None:
             return
-        line.expected -= 1
-        if line.expected <= 0 and line in self._idle and not line.ticks:
+        if line.expected:
+            line.expected -= 1
+        if not line.expected and line in self._idle and not line.ticks:
             del self._idle[line]
             self._forget(line)
 

@@ -73,9 +73,12 @@ class ThrottleClock:
         # By floating point a timer may come a hair (a microsecond here) before its slot.
         limit = now / _SLOT + 0.001
         order = self._order
+        due: list[Timed] = []
         while order and order[0] <= limit:
-            for thing in self._slots.pop(heapq.heappop(order)):
-                thing.fire(now)
+            due += self._slots.pop(heapq.heappop(order))
+        # Only then: who is fired that hair early may ask for the same slot again, for the next timer.
+        for thing in due:
+            thing.fire(now)
         if order:
             self._arm()
         self._after()
