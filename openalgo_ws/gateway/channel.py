@@ -302,6 +302,14 @@ class ThrottledChannel(Channel):
         self._missed = False
         self._scheduled = False
 
+    def discard(self, sink: Sink) -> None:
+        """Unsubscribe a sink."""
+        super().discard(sink)
+        if not self.late:
+            # Nobody is left who has missed anything: who comes later begins with something newer.
+            self._missed = False
+            self._last = None
+
     def settle(self, sink: Sink, now: float) -> bool:
         due = self.late.get(sink)
         if due is None:

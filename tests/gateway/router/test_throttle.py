@@ -103,3 +103,22 @@ def test_nothing_is_lost_when_clients_come_and_go_and_stall(
     course.play([("join", 0), ("join", 1), *events])
     course.check()
     assert not [call for call in course.rig.clock.getDelayedCalls() if call.getTime() < 1.0]
+
+
+def test_what_somebody_missed_who_has_left_is_told_to_nobody_who_comes_later() -> None:
+    course = Course(0.05)
+    course.play([("join", 0)])
+    course.tick(0)
+    course.wait(20)
+    course.join(1)
+    course.wait(40)
+    # The window has passed, but not for the one who came later: it misses this tick, and leaves.
+    course.tick(0)
+    course.leave(1)
+    course.tick(0)
+    while course.writers[0].ltps()[-1] < 3.0:
+        course.wait(1)
+    course.join(2)
+    course.wait(200)
+    assert course.writers[0].ltps() == [1.0, 2.0, 3.0]
+    assert course.writers[2].ltps() == [3.0]
