@@ -233,14 +233,16 @@ class Delivery:
         if not all(channel.settle(outbox, now) for channel in outbox.channels):
             return False
         key = frozenset(outbox.channels)
-        other = self._shared.get(key)
-        if other is None:
-            self._shared[key] = outbox
+        other = self._shared.setdefault(key, outbox)
+        if other is outbox:
             outbox.shared_key = key
             return True
         if not other.seal():
             return False
         self._count(outbox.flush())
+        if outbox.behind:
+            # That was too much for it: it stays alone, and is asked again when it has caught up.
+            return True
         for channel in outbox.channels:
             channel.discard(outbox)
         other.writers.append(writer)

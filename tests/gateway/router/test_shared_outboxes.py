@@ -91,3 +91,36 @@ def test_a_client_that_goes_takes_nothing_with_it(rig: Rig) -> None:
     rig.router.delivery.detach(second)
     rig.publish(2.0)
     assert rig.router.delivery.outboxes() == 0
+
+
+def test_a_client_that_overflows_as_it_joins_others_stays_alone_and_they_go_on(rig: Rig) -> None:
+    first, second = [rig.writer() for _ in range(2)]
+    for writer in (first, second):
+        rig.hold(writer)
+    rig.clock.pump([0.6] * 10)
+    assert rig.router.delivery.outboxes() == 1
+    joining = rig.writer()
+    rig.hold(joining)
+    rig.clock.advance(0.499)
+    # The two take so long to write to that it has still to be written to when it is to join them.
+    first.cost = 0.01
+    rig.publish(1.0)
+    assert joining.received == []
+    first.cost = 0.0
+    joining.paused = True
+    joining.on_write = lambda: rig.router.delivery.overflowed(joining)
+    rig.clock.advance(0)
+    assert joining.ltps() == [1.0]
+    assert rig.router.delivery.behind(joining)
+    rig.publish(2.0)
+    rig.clock.pump([0.6] * 10)
+    rig.publish(3.0)
+    assert first.ltps() == second.ltps() == [1.0, 2.0, 3.0]
+    assert joining.ltps() == [1.0]
+    joining.paused = False
+    rig.router.delivery.drained(joining)
+    assert joining.ltps() == [1.0, 3.0]
+    rig.clock.pump([0.6] * 10)
+    assert rig.router.delivery.outboxes() == 1
+    rig.publish(4.0)
+    assert all(writer.ltps()[-2:] == [3.0, 4.0] for writer in (first, second, joining))
