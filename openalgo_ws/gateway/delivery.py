@@ -124,18 +124,19 @@ class Delivery:
         """Write what this turn has put into outboxes: those of `touched` channels, or ``everything``."""
         touched = self.touched
         if everything:
-            outboxes: Iterable[Any] = set(self._outboxes.values())
+            outboxes: Iterable[Any] = self._outboxes.values()
         elif not touched:
             return
         elif len(touched) == 1:
             outboxes = list(touched[0].sinks)
         elif len(touched) < len(self._outboxes) and self._few(touched):
-            outboxes = {sink for channel in touched for sink in channel.sinks}
+            outboxes = (sink for channel in touched for sink in channel.sinks)
         else:
             # More frames than clients: looking at every outbox once is the shorter way.
-            outboxes = set(self._outboxes.values())
-        touched.clear()
+            outboxes = self._outboxes.values()
+        # Each once, in the order in which they were found, whatever their addresses are.
         self._unwritten.update(dict.fromkeys(outboxes))
+        touched.clear()
         if self._write_call is None:
             self._write()
 
