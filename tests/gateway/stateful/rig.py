@@ -59,7 +59,8 @@ class Feeds:
         self.orders: set[str] = set()
         #: What the platform's publishers serve, by user.
         self.outside = {user: {"U", "X_1"} for user in KEYS.values()}
-        self._waiting: deque[tuple[str, Sequence[Want], Deferred[Any]]] = deque()
+        #: User, what is wanted, what of it is expected under the tag that is known, and the answer.
+        self._waiting: deque[tuple[str, Sequence[Want], list[bool], Deferred[Any]]] = deque()
         self._heard = heard
 
     def feed(self, user: str, symbol: str) -> str:
@@ -79,9 +80,10 @@ class Feeds:
 
     def subscribe(self, user: str, wants: Sequence[Want]) -> Deferred[list[Granted | Denied]]:
         answer: Deferred[list[Granted | Denied]] = Deferred()
-        self._waiting.append((user, list(wants), answer))
-        for want in wants:
-            if self.feed_of(user) == self.feed(user, want.symbol):
+        expected = [self.feed_of(user) == self.feed(user, want.symbol) for want in wants]
+        self._waiting.append((user, list(wants), expected, answer))
+        for want, known in zip(wants, expected, strict=True):
+            if known:
                 self._heard("asked", self.feed(user, want.symbol), want.symbol)
         if not self.slow:
             self.answer(last=True)
@@ -89,8 +91,13 @@ class Feeds:
 
     def answer(self, *, refuse: bool = False, last: bool = False) -> None:
         """Answer who has waited longest, or who has just come."""
-        user, wants, answer = self._waiting.pop() if last else self._waiting.popleft()
-        answer.callback([self._answer(user, want, refuse) for want in wants])
+        user, wants, expected, answer = self._waiting.pop() if last else self._waiting.popleft()
+        answers = [self._answer(user, want, refuse) for want in wants]
+        for want, found, known in zip(wants, answers, expected, strict=True):
+            if known:
+                what = "refused" if isinstance(found, Denied) else "answered"
+                self._heard(what, self.feed(user, want.symbol), want.symbol)
+        answer.callback(answers)
 
     def _answer(self, user: str, want: Want, refuse: bool) -> Granted | Denied:
         if refuse or want.symbol == "NOSUCH":

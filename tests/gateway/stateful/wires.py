@@ -60,7 +60,7 @@ class Reactor(Clock):
             if wire.writable:
                 wire.flush()
 
-    def settle(self, turns: int = 100_000) -> None:
+    def settle(self, turns: int = 10_000) -> None:
         """Turns until nothing is due any more."""
         while self.due() and turns:
             self.turn()
